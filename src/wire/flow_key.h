@@ -1,0 +1,54 @@
+// FlowKey: what makes two packets belong to one conversation. Both directions give the same key: endpoint 0 is the
+// lower of the two (address, then port), and who sent a given packet stands beside the key, in Packet::from_upper.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+#include "base/hash.h"
+#include "wire/ip_address.h"
+
+namespace ringplane::wire {
+
+/// Who speaks, seen from the flow: `original` is the direction of the packet that made it.
+enum class Direction : std::uint8_t { kOriginal = 0, kReply = 1 };
+[[nodiscard]] constexpr Direction opposite(Direction direction) noexcept {
+  return direction == Direction::kOriginal ? Direction::kReply : Direction::kOriginal;
+}
+
+/// A conversation must not be mistaken for one with the same addresses in another VLAN or on another pair of ports:
+/// bits 31..24 forwarding domain, 23..12 outer VLAN id, 11..0 inner VLAN id (0: no tag).
+using Zone = std::uint32_t;
+[[nodiscard]] constexpr Zone make_zone(std::uint8_t domain, std::uint16_t outer_vlan, std::uint16_t inner_vlan) noexcept {
+  return (Zone{domain} << 24) | (Zone{outer_vlan} << 12) | inner_vlan;
+}
+
+struct FlowKey {
+  std::array<IpAddress, 2> address;
+  /// Host order. ICMP echo: the identifier in both. Protocols without ports: 0.
+  std::array<std::uint16_t, 2> port{};
+  Zone zone = 0;
+  std::uint8_t protocol = 0;
+  Family family = Family::kNone;
+  std::array<std::uint8_t, 6> zero{};  // padding, named so that it is hashed and compared as zero
+
+  [[nodiscard]] bool operator==(const FlowKey& other) const noexcept { return std::memcmp(this, &other, sizeof *this) == 0; }
+  [[nodiscard]] std::uint64_t hash(const base::HashSecret& secret) const noexcept {
+    return base::keyed_hash<48>(this, secret);
+  }
+};
+static_assert(sizeof(FlowKey) == 48 && std::is_trivially_copyable_v<FlowKey>);
+
+/// Orders the endpoints of `key` (filled as [0] source, [1] destination); returns true if they were exchanged, that is,
+/// if the source is now endpoint 1.
+[[nodiscard]] inline bool canonicalize(FlowKey& key) noexcept {
+  int order = std::memcmp(&key.address[0], &key.address[1], sizeof(IpAddress));
+  if (order == 0) order = int{key.port[0]} - int{key.port[1]};
+  if (order <= 0) return false;
+  std::swap(key.address[0], key.address[1]);
+  std::swap(key.port[0], key.port[1]);
+  return true;
+}
+
+}  // namespace ringplane::wire
