@@ -13,7 +13,11 @@ std::uint64_t read_ns(clockid_t clock) noexcept {
 
 }  // namespace
 
-std::uint64_t monotonic_ns() noexcept { return read_ns(CLOCK_MONOTONIC); }
-std::uint64_t wall_clock_ns() noexcept { return read_ns(CLOCK_REALTIME); }
+std::uint64_t monotonic_ns() noexcept {
+  return read_ns(CLOCK_MONOTONIC);
+}
+std::uint64_t wall_clock_ns() noexcept {
+  return read_ns(CLOCK_REALTIME);
+}
 
 }  // namespace ringplane::base

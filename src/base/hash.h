@@ -34,7 +34,8 @@ template <std::size_t kBytes>
   for (std::size_t i = 0; i + 16 <= kBytes; i += 16) {
     state = fold_multiply(load64(bytes + i) ^ secret.word[1] ^ state, load64(bytes + i + 8) ^ secret.word[2]);
   }
-  if constexpr (kBytes % 16 == 8) state = fold_multiply(load64(bytes + kBytes - 8) ^ secret.word[1] ^ state, secret.word[2]);
+  if constexpr (kBytes % 16 == 8)
+    state = fold_multiply(load64(bytes + kBytes - 8) ^ secret.word[1] ^ state, secret.word[2]);
   return fold_multiply(state ^ secret.word[3], secret.word[1] | 1);
 }
 

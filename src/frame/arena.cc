@@ -1,12 +1,12 @@
 #include "frame/arena.h"
 
-#include <sys/mman.h>
-
 #include <bit>
 #include <cerrno>
 #include <cstring>
 #include <string>
 #include <utility>
+
+#include <sys/mman.h>
 
 namespace ringplane::frame {
 namespace {
@@ -30,7 +30,8 @@ std::string_view name_of(PageKind kind) noexcept {
 }
 
 base::Result<Arena> Arena::create(const ArenaOptions& options) {
-  if (options.frame_count == 0) return base::fail("the arena needs at least one frame", base::ErrorKind::kBadConfiguration);
+  if (options.frame_count == 0)
+    return base::fail("the arena needs at least one frame", base::ErrorKind::kBadConfiguration);
   if (options.frame_bytes != 2048 && options.frame_bytes != 4096) {
     return base::fail("frame_bytes must be 2048 or 4096, not " + std::to_string(options.frame_bytes),
                       base::ErrorKind::kBadConfiguration);

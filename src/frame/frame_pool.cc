@@ -11,7 +11,8 @@ FramePool::FramePool(const Arena& arena, std::uint32_t first, std::uint32_t coun
       range_bytes_(std::uint64_t{count} * arena.frame_bytes()),
       total_(count) {
   assert(first + count <= arena.frame_count());
-  for (std::uint32_t i = 0; i < count; ++i) free_[i] = range_start_ + std::uint64_t{count - 1 - i} * arena.frame_bytes();
+  for (std::uint32_t i = 0; i < count; ++i)
+    free_[i] = range_start_ + std::uint64_t{count - 1 - i} * arena.frame_bytes();
   free_count_ = count;
 }
 

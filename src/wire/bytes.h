@@ -16,7 +16,9 @@ template <class Integer>
 class BigEndian {
  public:
   constexpr BigEndian() noexcept = default;
-  constexpr BigEndian(Integer host) noexcept { *this = host; }  // NOLINT(google-explicit-constructor): reads like an integer
+  constexpr BigEndian(Integer host) noexcept {
+    *this = host;
+  }  // NOLINT(google-explicit-constructor): reads like an integer
   constexpr BigEndian& operator=(Integer host) noexcept {
     bytes_ = std::bit_cast<Storage>(to_wire(host));
     return *this;

@@ -20,7 +20,8 @@ enum class Direction : std::uint8_t { kOriginal = 0, kReply = 1 };
 /// A conversation must not be mistaken for one with the same addresses in another VLAN or on another pair of ports:
 /// bits 31..24 forwarding domain, 23..12 outer VLAN id, 11..0 inner VLAN id (0: no tag).
 using Zone = std::uint32_t;
-[[nodiscard]] constexpr Zone make_zone(std::uint8_t domain, std::uint16_t outer_vlan, std::uint16_t inner_vlan) noexcept {
+[[nodiscard]] constexpr Zone make_zone(std::uint8_t domain, std::uint16_t outer_vlan,
+                                       std::uint16_t inner_vlan) noexcept {
   return (Zone{domain} << 24) | (Zone{outer_vlan} << 12) | inner_vlan;
 }
 
@@ -33,7 +34,9 @@ struct FlowKey {
   Family family = Family::kNone;
   std::array<std::uint8_t, 6> zero{};  // padding, named so that it is hashed and compared as zero
 
-  [[nodiscard]] bool operator==(const FlowKey& other) const noexcept { return std::memcmp(this, &other, sizeof *this) == 0; }
+  [[nodiscard]] bool operator==(const FlowKey& other) const noexcept {
+    return std::memcmp(this, &other, sizeof *this) == 0;
+  }
   [[nodiscard]] std::uint64_t hash(const base::HashSecret& secret) const noexcept {
     return base::keyed_hash<48>(this, secret);
   }

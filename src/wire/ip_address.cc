@@ -1,8 +1,8 @@
 #include "wire/ip_address.h"
 
-#include <arpa/inet.h>
-
 #include <charconv>
+
+#include <arpa/inet.h>
 
 namespace ringplane::wire {
 
@@ -41,7 +41,8 @@ std::optional<HostAddress> parse_host_address(std::string_view text) {
   const std::string terminated(text);
   HostAddress host;
   host.family = terminated.find(':') == std::string::npos ? Family::kIpv4 : Family::kIpv6;
-  if (inet_pton(host.family == Family::kIpv4 ? AF_INET : AF_INET6, terminated.c_str(), host.address.bytes.data()) != 1) {
+  if (inet_pton(host.family == Family::kIpv4 ? AF_INET : AF_INET6, terminated.c_str(), host.address.bytes.data()) !=
+      1) {
     return std::nullopt;
   }
   return host;
@@ -55,7 +56,8 @@ std::optional<Prefix> parse_prefix(std::string_view text) {
   if (slash != std::string_view::npos) {
     const std::string_view digits = text.substr(slash + 1);
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
-    if (error != std::errc{} || end != digits.data() + digits.size() || length > address_bits(host->family)) return std::nullopt;
+    if (error != std::errc{} || end != digits.data() + digits.size() || length > address_bits(host->family))
+      return std::nullopt;
   }
   return Prefix::of(host->family, host->address, length);
 }

@@ -16,7 +16,9 @@ namespace ringplane::wire {
 
 enum class Family : std::uint8_t { kNone = 0, kIpv4 = 4, kIpv6 = 6 };
 
-[[nodiscard]] constexpr unsigned address_bits(Family family) noexcept { return family == Family::kIpv4 ? 32 : 128; }
+[[nodiscard]] constexpr unsigned address_bits(Family family) noexcept {
+  return family == Family::kIpv4 ? 32 : 128;
+}
 
 /// 16 bytes in network order; an IPv4 address is the first four, the rest zero. The family stands beside it
 /// (FlowKey, Prefix), never inside.
@@ -36,7 +38,8 @@ struct IpAddress {
   }
   /// The IPv4 address in host order.
   [[nodiscard]] constexpr std::uint32_t ipv4() const noexcept {
-    return (std::uint32_t{bytes[0]} << 24) | (std::uint32_t{bytes[1]} << 16) | (std::uint32_t{bytes[2]} << 8) | bytes[3];
+    return (std::uint32_t{bytes[0]} << 24) | (std::uint32_t{bytes[1]} << 16) | (std::uint32_t{bytes[2]} << 8) |
+           bytes[3];
   }
   [[nodiscard]] constexpr bool bit(unsigned index) const noexcept { return (bytes[index / 8] >> (7 - index % 8)) & 1; }
   [[nodiscard]] constexpr auto operator<=>(const IpAddress&) const noexcept = default;
@@ -67,7 +70,9 @@ struct Prefix {
 
 /// "192.0.2.1", "2001:db8::1" (RFC 5952).
 [[nodiscard]] std::string to_string(Family family, const IpAddress& address);
-[[nodiscard]] inline std::string to_string(const HostAddress& host) { return to_string(host.family, host.address); }
+[[nodiscard]] inline std::string to_string(const HostAddress& host) {
+  return to_string(host.family, host.address);
+}
 /// "192.0.2.0/24"; a full-length prefix prints without the slash.
 [[nodiscard]] std::string to_string(const Prefix& prefix);
 
