@@ -15,7 +15,7 @@ namespace ringplane::frame {
 struct Frame {
   std::uint64_t address = 0;  ///< of the first packet byte, from the start of the arena
   std::uint32_t length = 0;   ///< bytes of the packet
-  base::PortId port;          ///< where it was received
+  base::PortId port = {};     ///< where it was received
   std::uint8_t reserved[3]{};
 };
 static_assert(sizeof(Frame) == 16);
