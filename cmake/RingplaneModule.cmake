@@ -16,6 +16,9 @@ target_compile_options(ringplane_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wcast-align -Wextra-semi
   $<$<BOOL:${RINGPLANE_WERROR}>:-Werror>
   $<$<CONFIG:Release,RelWithDebInfo>:-O3>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(ringplane_flags INTERFACE -Wno-restrict)  # g++ 12 cries wolf over std::string (GCC PR 105651)
+endif()
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
   # SSE4.2 and POPCNT: every x86-64 server since 2009. Wider vectors are chosen at run time.
   target_compile_options(ringplane_flags INTERFACE -march=x86-64-v2)

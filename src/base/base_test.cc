@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/ids.h"
 #include "base/random.h"
+#include "base/token_bucket.h"
 
 namespace ringplane::base {
 namespace {
@@ -63,6 +64,24 @@ TEST(Id, OfNothingIsNotValid) {
   EXPECT_FALSE(RuleId{}.valid());
   EXPECT_TRUE(RuleId{0}.valid());
   EXPECT_LT(PortId{1}, PortId{2});
+}
+
+TEST(TokenBucket, GivesItsRateAndNoMore) {
+  TokenBucket bucket(10);
+  std::uint64_t now_ns = 5 * kNanosPerSecond;
+  const auto taken = [&](int tries) {
+    int count = 0;
+    for (int i = 0; i < tries; ++i) count += bucket.take(now_ns) ? 1 : 0;
+    return count;
+  };
+  EXPECT_EQ(taken(100), 10) << "a full bucket at once";
+  now_ns += 250 * kNanosPerMilli;
+  EXPECT_EQ(taken(100), 2);
+  now_ns += 50 * kNanosPerMilli;
+  EXPECT_EQ(taken(100), 1) << "the half token of before counts";
+  now_ns += 3600 * kNanosPerSecond;
+  EXPECT_EQ(taken(100), 10) << "never more than full";
+  EXPECT_FALSE(TokenBucket(0).take(now_ns));
 }
 
 TEST(Counter, AddsAndSubtracts) {

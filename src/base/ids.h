@@ -22,6 +22,8 @@ using PortId = Id<struct PortTag, std::uint8_t>;
 using WorkerId = Id<struct WorkerTag, std::uint8_t>;
 /// Index of a rule in its ruleset, in order of evaluation; 0xffffffff: no rule matched (the implicit pass).
 using RuleId = Id<struct RuleTag, std::uint32_t>;
+/// Index of a pair of rules (ingress, egress) in its worker's list of such pairs; 0xffffffff: none.
+using RulePathId = Id<struct RulePathTag, std::uint32_t>;
 /// Index of a flow's record in its worker's table; 0xffffffff: none.
 using FlowId = Id<struct FlowTag, std::uint32_t>;
 

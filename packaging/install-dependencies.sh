@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Installs from apt what the named steps need and is missing: build, test, demo, check (format, tidy, fuzzers).
+# Does nothing, and needs no privilege, when everything is there.
+set -euo pipefail
+
+declare -A packages=(
+  [build]="g++ cmake ninja-build ccache pkg-config clang-19 libbpf-dev libpcap-dev libcli11-dev libtomlplusplus-dev
+           libfmt-dev libspdlog-dev nlohmann-json3-dev libssl-dev libgtest-dev libgmock-dev libbenchmark-dev"
+  [test]="python3 python3-scapy iproute2 ethtool nginx-light curl iperf3 iputils-ping netcat-openbsd openssh-server
+          openssh-client nftables procps xz-utils"
+  [demo]="iproute2 ethtool nginx-light curl iperf3 iputils-ping netcat-openbsd openssh-client python3"
+  [check]="clang-19 clang-format-19 clang-tidy-19 lld-19 libclang-rt-19-dev git"
+)
+
+missing=()
+for step in "$@"; do
+  [ -n "${packages[$step]:-}" ] || { echo "install-dependencies: unknown step '$step' (${!packages[*]})" >&2; exit 2; }
+  for package in ${packages[$step]}; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+echo "Installing: ${missing[*]}"
+if [ "$(id -u)" -ne 0 ]; then
+  echo "install-dependencies: run as root, or type: sudo apt-get install ${missing[*]}" >&2
+  exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+# Services that packages would start (nginx, sshd) are of no use here, and their ports may be taken.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' > "$policy"
+  chmod +x "$policy"
+  trap 'rm -f "$policy"' EXIT
+fi
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null

@@ -1,0 +1,29 @@
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <cstdio>
+#include <exception>
+
+#include "cli/commands.h"
+
+namespace ringplane::cli {
+
+int run_program(int argc, const char* const* argv) {
+  CLI::App app("A stateful firewall in line, in user space, on mapped NIC rings.", "ringplane");
+  app.set_version_flag("--version", "ringplane " RINGPLANE_VERSION);
+  app.require_subcommand(1);
+  app.footer("Exit codes: 0 fine, 1 failed, 2 usage, 78 bad configuration. 'ringplane COMMAND --help' tells more.");
+  Command chosen;
+  for (const auto add : {add_run, add_check, add_explain, add_test, add_replay, add_show, add_import}) add(app, chosen);
+  try {
+    app.parse(argc, argv);
+    return chosen();
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitFine : kExitUsage;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "ringplane: %s\n", error.what());
+    return kExitFailed;
+  }
+}
+
+}  // namespace ringplane::cli

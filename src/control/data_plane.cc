@@ -1,0 +1,272 @@
+#include "control/data_plane.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "worker/flow_admission.h"
+#ifdef RINGPLANE_AF_XDP
+#include "port/af_xdp/af_xdp_port.h"
+#include "port/af_xdp/umem.h"
+#else
+namespace ringplane::port {
+class Umem {};
+}  // namespace ringplane::port
+#endif
+
+namespace ringplane::control {
+namespace {
+
+constexpr std::uint32_t kMailboxSlots = 4096;
+
+/// Waits until `done()`, looking every 200 us. A worker that does not answer within the time is stuck: a bug.
+template <class Done>
+bool wait_for(Done&& done) {
+  constexpr int kTries = 50'000;  // 10 s
+  for (int i = 0; i < kTries; ++i) {
+    if (done()) return true;
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+  return false;
+}
+
+std::uint32_t share(std::uint32_t whole, std::uint32_t parts) { return (whole + parts - 1) / parts; }
+
+void name_and_pin(std::thread& thread, std::size_t index, const std::vector<std::uint32_t>& cpus) {
+  pthread_setname_np(thread.native_handle(), ("worker-" + std::to_string(index)).c_str());
+  if (cpus.empty()) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpus[index], &set);
+  pthread_setaffinity_np(thread.native_handle(), sizeof set, &set);  // checked in make_workers()
+}
+
+base::Result<void> check_cpus(const std::vector<std::uint32_t>& cpus) {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  sched_getaffinity(0, sizeof allowed, &allowed);
+  for (const std::uint32_t cpu : cpus) {
+    if (cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &allowed)) {
+      return base::fail("workers.cpus names processor " + std::to_string(cpu) +
+                            ", which this machine does not have or does not let us use",
+                        base::ErrorKind::kBadConfiguration);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+DataPlane::DataPlane(Config config, frame::Arena arena) : config_(std::move(config)), arena_(std::move(arena)) {
+  base::Random random(base::os_random_seed());
+  secret_ = base::HashSecret{{random(), random(), random(), random()}};
+}
+
+DataPlane::~DataPlane() { stop(); }
+
+base::Result<std::unique_ptr<DataPlane>> DataPlane::create(const Config& config,
+                                                           std::shared_ptr<const firewall::Policy> policy) {
+  if (auto cpus = check_cpus(config.workers.cpus); !cpus) return std::unexpected(std::move(cpus.error()));
+  auto arena = frame::Arena::create({.frame_count = config.memory.frames,
+                                     .frame_bytes = config.memory.frame_bytes,
+                                     .huge_pages = config.memory.huge_pages});
+  if (!arena) return std::unexpected(std::move(arena.error()));
+  std::unique_ptr<DataPlane> plane(new DataPlane(config, std::move(*arena)));
+  const firewall::Limits& limits = policy->options().limits;
+  if (limits.states_set) plane->config_.flows.limit = limits.states;
+  plane->states_per_worker_ = share(plane->config_.flows.limit, config.workers.count);
+  if (auto opened = plane->open_ports(); !opened) return std::unexpected(std::move(opened.error()));
+  auto snapshot = plane->next_snapshot(std::move(policy));
+  if (!snapshot) return std::unexpected(std::move(snapshot.error()));
+  plane->snapshot_ = std::move(*snapshot);
+  if (auto made = plane->make_workers(); !made) return std::unexpected(std::move(made.error()));
+  return plane;
+}
+
+base::Result<void> DataPlane::open_ports() {
+#ifdef RINGPLANE_AF_XDP
+  umem_ = std::make_unique<port::Umem>(arena_);
+  for (std::size_t i = 0; i < config_.ports.size(); ++i) {
+    const PortConfig& wanted = config_.ports[i];
+    port::AfXdpOptions options{.id = base::PortId{static_cast<std::uint8_t>(i)},
+                               .interface = wanted.interface,
+                               .queues = config_.workers.count,
+                               .zero_copy = wanted.zero_copy};
+    options.mode = wanted.mode == XdpMode::kNative    ? port::XdpMode::kNative
+                   : wanted.mode == XdpMode::kGeneric ? port::XdpMode::kGeneric
+                                                      : port::XdpMode::kBest;
+    options.kernel = {.addresses = wanted.kernel.addresses,
+                      .tcp_ports = wanted.kernel.tcp,
+                      .udp_ports = wanted.kernel.udp,
+                      .icmp = wanted.kernel.icmp,
+                      .all = wanted.kernel.all};
+    auto opened = port::AfXdpPort::create(*umem_, options);
+    if (!opened) return std::unexpected(std::move(opened.error()));
+    ports_.push_back(std::move(*opened));
+  }
+  return {};
+#else
+  return base::fail("this build has no AF_XDP: build with -DRINGPLANE_AF_XDP=ON, or use ringplane replay");
+#endif
+}
+
+worker::Forwarding DataPlane::forwarding() const {
+  worker::Forwarding forwarding;
+  std::uint8_t domain = 1;
+  for (const BridgeConfig& bridge : config_.bridges) {
+    forwarding.add_bridge(base::PortId{static_cast<std::uint8_t>(bridge.first)},
+                          base::PortId{static_cast<std::uint8_t>(bridge.second)}, domain++,
+                          bridge.arp_only ? worker::NonIp::kArpOnly : worker::NonIp::kPass);
+  }
+  for (std::size_t i = 0; i < ports_.size(); ++i) {
+    forwarding.set_mtu(base::PortId{static_cast<std::uint8_t>(i)}, ports_[i]->mtu());
+  }
+  return forwarding;
+}
+
+base::Result<std::unique_ptr<worker::Snapshot>> DataPlane::next_snapshot(std::shared_ptr<const firewall::Policy> policy) {
+  if (++generation_ == 0) generation_ = 1;
+  return worker::make_snapshot(generation_, std::move(policy), forwarding(), states_per_worker_, config_.workers.count);
+}
+
+base::Result<void> DataPlane::make_workers() {
+  const std::uint32_t count = config_.workers.count;
+  frames_per_worker_ = arena_.frame_count() / count;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    pools_.push_back(std::make_unique<frame::FramePool>(arena_, i * frames_per_worker_, frames_per_worker_));
+    mailboxes_.push_back(std::make_unique<worker::Mailbox>(count, kMailboxSlots));
+  }
+  const auto rule_count = static_cast<std::uint32_t>(snapshot_->policy->rule_count());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    paths_.push_back(std::make_unique<worker::RulePaths>(rule_count));
+    worker::SnapshotChange first{.snapshot = snapshot_.get(), .paths = paths_.back().get(), .additions = {}};
+    auto made = worker::Worker::create({.id = base::WorkerId{static_cast<std::uint8_t>(i)},
+                                        .worker_count = count,
+                                        .secret = secret_,
+                                        .seed = base::os_random_seed(),
+                                        .flow_capacity = states_per_worker_,
+                                        .source_capacity = share(config_.flows.sources, count),
+                                        .overlay_capacity = config_.flows.table_additions,
+                                        .log_per_second = config_.log.per_second,
+                                        .replies_per_second = config_.replies.per_second,
+                                        .spin_turns = config_.workers.spin_turns,
+                                        .huge_pages = config_.memory.huge_pages},
+                                       arena_, *pools_[i], frames_per_worker_, mailboxes_, first, base::monotonic_ns());
+    if (!made) return std::unexpected(std::move(made.error()));
+    workers_.push_back(std::move(*made));
+    for (std::size_t port = 0; port < ports_.size(); ++port) {
+      auto queue = ports_[port]->open_queue(i, *pools_[i]);
+      if (!queue) return std::unexpected(std::move(queue.error()));
+      workers_.back()->attach(base::PortId{static_cast<std::uint8_t>(port)}, std::move(*queue));
+    }
+  }
+  return {};
+}
+
+void DataPlane::start() {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    threads_.emplace_back([each = workers_[i].get()] { each->run(); });
+    name_and_pin(threads_.back(), i, config_.workers.cpus);
+  }
+}
+
+void DataPlane::post(std::size_t worker, const worker::ControlMessage& message) {
+  worker::Mailbox& mailbox = *mailboxes_[worker];
+  wait_for([&] { return mailbox.from_control.push(message); });
+  mailbox.wake_up.notify();
+}
+
+base::Result<void> DataPlane::reload(std::shared_ptr<const firewall::Policy> policy) {
+  const auto rule_count = static_cast<std::uint32_t>(policy->rule_count());
+  auto made = next_snapshot(std::move(policy));
+  if (!made) return std::unexpected(std::move(made.error()));
+  const std::vector<worker::TableAddition> additions = additions_for((*made)->policy->ruleset());
+  std::vector<std::unique_ptr<worker::RulePaths>> paths;
+  std::vector<std::unique_ptr<worker::SnapshotChange>> changes;
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    paths.push_back(std::make_unique<worker::RulePaths>(rule_count));
+    changes.push_back(std::make_unique<worker::SnapshotChange>());
+    changes[i]->snapshot = made->get();
+    changes[i]->paths = paths[i].get();
+    changes[i]->additions = additions;
+    post(i, {.kind = worker::ControlMessage::Kind::kSnapshot, .change = changes[i].get(), .dump = nullptr, .addition = {}});
+  }
+  for (const auto& change : changes) {
+    if (!wait_for([&] { return change->taken.load(std::memory_order_acquire); })) {
+      // The worker may still read all of it: better to lose the memory than to free it under a running thread.
+      for (auto& kept : changes) static_cast<void>(kept.release());
+      for (auto& kept : paths) static_cast<void>(kept.release());
+      static_cast<void>(made->release());
+      return base::fail("a worker has not taken the new rules within 10 s");
+    }
+  }
+  snapshot_ = std::move(*made);
+  paths_ = std::move(paths);
+  return {};
+}
+
+std::vector<worker::TableAddition> DataPlane::additions_for(const firewall::Ruleset& ruleset) const {
+  std::vector<worker::TableAddition> additions;
+  for (const NamedAddition& addition : additions_) {
+    if (const auto table = ruleset.find_table(addition.table)) additions.push_back({.table = *table, .host = addition.host});
+  }
+  return additions;
+}
+
+void DataPlane::spread_overloads() {
+  for (std::size_t from = 0; from < workers_.size(); ++from) {
+    worker::OverloadEvent event;
+    while (workers_[from]->tables().overloads->pop(event)) {
+      if (event.generation != snapshot_->generation) continue;
+      const std::string& table = snapshot_->policy->ruleset().tables[event.addition.table].name;
+      const bool known = std::ranges::any_of(additions_, [&](const NamedAddition& known_addition) {
+        return known_addition.host == event.addition.host && known_addition.table == table;
+      });
+      if (known || additions_.size() >= config_.flows.table_additions) continue;
+      additions_.push_back({.table = table, .host = event.addition.host});
+      for (std::size_t to = 0; to < workers_.size(); ++to) {
+        if (to == from) continue;
+        post(to, {.kind = worker::ControlMessage::Kind::kTableAddition, .change = nullptr, .dump = nullptr, .addition = event.addition});
+      }
+    }
+  }
+}
+
+std::vector<DataPlane::ListedFlow> DataPlane::dump_flows(std::uint32_t limit) {
+  std::vector<ListedFlow> all;
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    auto dump = std::make_unique<worker::FlowDump>();
+    dump->records.reserve(std::min(limit, workers_[i]->tables().flows->size() + 64));
+    post(i, {.kind = worker::ControlMessage::Kind::kFlowDump, .change = nullptr, .dump = dump.get(), .addition = {}});
+    if (!wait_for([&] { return dump->done.load(std::memory_order_acquire); })) {
+      static_cast<void>(dump.release());  // the worker may still write to it
+      continue;
+    }
+    for (const flow::FlowDetails& details : dump->records) {
+      const base::RulePathId path{details.rule.value};
+      all.push_back({details, path.valid() ? worker::deciding_rule(paths_[i]->at(path)) : base::RuleId{}});
+    }
+  }
+  return all;
+}
+
+std::uint32_t DataPlane::stop() {
+  if (std::exchange(stopped_, true)) return 0;
+  for (const auto& each : workers_) each->stop();
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+  std::vector<frame::FramePool*> pools;
+  for (const auto& pool : pools_) pools.push_back(pool.get());
+  for (const auto& each : workers_) each->close(pools);
+  std::uint32_t missing = 0;
+  for (const auto& pool : pools_) missing += pool->total() - pool->free_count();
+  return missing;
+}
+
+}  // namespace ringplane::control

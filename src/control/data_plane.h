@@ -1,0 +1,104 @@
+// DataPlane: arena, ports, workers and the snapshot they work by, built from a Config and a Policy. The control thread
+// owns it and calls every member; the workers' threads live inside.
+//
+// Life: create() takes all memory and opens every port, or fails with one sentence and leaves nothing behind; start()
+// runs the workers; reload() swaps the rules between two bursts; stop() ends the threads and brings every frame home.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/result.h"
+#include "control/config.h"
+#include "firewall/policy.h"
+#include "frame/arena.h"
+#include "frame/frame_pool.h"
+#include "port/port.h"
+#include "worker/mailbox.h"
+#include "worker/rule_paths.h"
+#include "worker/snapshot.h"
+#include "worker/worker.h"
+
+namespace ringplane::port {
+class Umem;
+}
+
+namespace ringplane::control {
+
+class DataPlane {
+ public:
+  [[nodiscard]] static base::Result<std::unique_ptr<DataPlane>> create(const Config& config,
+                                                                       std::shared_ptr<const firewall::Policy> policy);
+  DataPlane(const DataPlane&) = delete;
+  DataPlane& operator=(const DataPlane&) = delete;
+  ~DataPlane();
+
+  void start();
+  /// All workers go over to `policy`; flows stay and are judged again. Returns when every worker has taken it.
+  [[nodiscard]] base::Result<void> reload(std::shared_ptr<const firewall::Policy> policy);
+  /// Ends the workers. Returns how many frames did not come home: 0, or a bug.
+  std::uint32_t stop();
+
+  /// Every 100 ms or so: tells each worker what `overload` has added at the others.
+  void spread_overloads();
+  /// Empties the workers' log rings through `take(record)`.
+  template <class Take>
+  void drain_logs(Take&& take) {
+    worker::LogRecord record;
+    for (const auto& each : workers_) {
+      while (each->tables().log->pop(record)) take(record);
+    }
+  }
+  struct ListedFlow {
+    flow::FlowDetails details;
+    base::RuleId rule;  ///< of the present snapshot; none: not judged by it yet
+  };
+  /// The live flows, at most `limit` of each worker.
+  [[nodiscard]] std::vector<ListedFlow> dump_flows(std::uint32_t limit);
+
+  [[nodiscard]] const Config& config() const noexcept { return config_; }
+  [[nodiscard]] const frame::Arena& arena() const noexcept { return arena_; }
+  [[nodiscard]] const worker::Snapshot& snapshot() const noexcept { return *snapshot_; }
+  [[nodiscard]] const std::vector<std::unique_ptr<port::Port>>& ports() const noexcept { return ports_; }
+  [[nodiscard]] const std::vector<std::unique_ptr<worker::Worker>>& workers() const noexcept { return workers_; }
+  /// Those of worker `index`, of the present snapshot.
+  [[nodiscard]] const worker::RulePaths& paths(std::size_t index) const noexcept { return *paths_[index]; }
+
+ private:
+  DataPlane(Config config, frame::Arena arena);
+  [[nodiscard]] base::Result<void> open_ports();
+  [[nodiscard]] base::Result<void> make_workers();
+  [[nodiscard]] worker::Forwarding forwarding() const;
+  [[nodiscard]] base::Result<std::unique_ptr<worker::Snapshot>> next_snapshot(std::shared_ptr<const firewall::Policy> policy);
+  void post(std::size_t worker, const worker::ControlMessage& message);
+
+  /// An addition by name, so that it survives a reload that numbers the tables anew.
+  struct NamedAddition {
+    std::string table;
+    wire::HostAddress host;
+  };
+  [[nodiscard]] std::vector<worker::TableAddition> additions_for(const firewall::Ruleset& ruleset) const;
+
+  Config config_;
+  frame::Arena arena_;
+  std::uint32_t frames_per_worker_ = 0;
+  std::uint32_t states_per_worker_ = 0;
+  base::HashSecret secret_;
+  std::uint16_t generation_ = 0;
+  std::vector<std::unique_ptr<frame::FramePool>> pools_;
+  std::vector<std::unique_ptr<worker::Mailbox>> mailboxes_;
+  std::unique_ptr<port::Umem> umem_;
+  std::vector<std::unique_ptr<port::Port>> ports_;
+  std::unique_ptr<worker::Snapshot> snapshot_;
+  std::vector<std::unique_ptr<worker::RulePaths>> paths_;
+  std::vector<std::unique_ptr<worker::Worker>> workers_;
+  std::vector<NamedAddition> additions_;
+  std::vector<std::thread> threads_;
+  bool stopped_ = false;
+};
+
+}  // namespace ringplane::control

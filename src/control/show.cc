@@ -1,0 +1,200 @@
+#include "control/show.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "control/eve_log.h"
+#include "flow/flow.h"
+
+namespace ringplane::control {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string mac_text(const port::MacAddress& mac) {
+  std::array<char, 18> text{};
+  std::snprintf(text.data(), text.size(), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+  return text.data();
+}
+
+Json show_ports(DataPlane& plane) {
+  Json list = Json::array();
+  for (std::size_t i = 0; i < plane.ports().size(); ++i) {
+    const PortConfig& config = plane.config().ports[i];
+    Json port{{"port", config.name}, {"interface", config.interface}, {"link", port::name_of(plane.ports()[i]->link_state())}};
+    std::uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0, no_frame = 0, ring_full = 0;
+    for (const auto& worker : plane.workers()) {
+      const port::QueueCounters& counters = worker->queue(base::PortId{static_cast<std::uint8_t>(i)})->counters();
+      rx_packets += counters.rx_packets.get();
+      rx_bytes += counters.rx_bytes.get();
+      tx_packets += counters.tx_packets.get();
+      tx_bytes += counters.tx_bytes.get();
+      no_frame += counters.rx_no_frame.get();
+      ring_full += counters.tx_ring_full.get();
+    }
+    port["rx_packets"] = rx_packets;
+    port["rx_bytes"] = rx_bytes;
+    port["tx_packets"] = tx_packets;
+    port["tx_bytes"] = tx_bytes;
+    port["rx_no_frame"] = no_frame;
+    port["tx_ring_full"] = ring_full;
+    port["mtu"] = plane.ports()[i]->mtu();
+    port["mac"] = mac_text(plane.ports()[i]->mac());
+    port["description"] = plane.ports()[i]->description();
+    list.push_back(std::move(port));
+  }
+  return list;
+}
+
+struct RuleCounts {
+  std::uint64_t packets = 0, bytes = 0, states = 0, states_total = 0;
+};
+
+std::vector<RuleCounts> count_rules(const DataPlane& plane) {
+  std::vector<RuleCounts> counts(plane.snapshot().policy->rule_count());
+  for (std::size_t w = 0; w < plane.workers().size(); ++w) {
+    const worker::RulePaths& paths = plane.paths(w);
+    for (std::uint32_t i = 0; i < paths.size(); ++i) {
+      const worker::RulePath& path = paths.at(base::RulePathId{i});
+      for (const base::RuleId rule : {path.in, path.out != path.in ? path.out : base::RuleId{}}) {
+        if (!rule.valid()) continue;
+        counts[rule.value].packets += path.packets.get();
+        counts[rule.value].bytes += path.bytes.get();
+        counts[rule.value].states += path.flows.get();
+        counts[rule.value].states_total += path.flows_total.get();
+      }
+    }
+  }
+  return counts;
+}
+
+Json show_rules(const DataPlane& plane) {
+  const firewall::Ruleset& ruleset = plane.snapshot().policy->ruleset();
+  const std::vector<RuleCounts> counts = count_rules(plane);
+  Json list = Json::array();
+  for (std::size_t i = 0; i < ruleset.rules.size(); ++i) {
+    const firewall::Rule& rule = ruleset.rules[i];
+    list.push_back({{"rule", i},
+                    {"packets", counts[i].packets},
+                    {"bytes", counts[i].bytes},
+                    {"states", counts[i].states},
+                    {"states_total", counts[i].states_total},
+                    {"place", ruleset.place_of(rule)},
+                    {"label", ruleset.label_of(rule)},
+                    {"text", firewall::text_of(ruleset, rule)}});
+  }
+  return list;
+}
+
+/// "10.0.0.5:40000" or "[2001:db8::5]:40000"; without a port just the address.
+std::string endpoint(const wire::FlowKey& key, std::size_t index, bool has_port) {
+  const std::string address = wire::to_string(key.family, key.address[index]);
+  if (!has_port) return address;
+  const std::string port = ":" + std::to_string(key.port[index]);
+  return key.family == wire::Family::kIpv6 ? "[" + address + "]" + port : address + port;
+}
+
+std::string state_text(const flow::FlowDetails& flow) {
+  return std::string(flow::state_name(flow.key.protocol, flow.state[0])) + ":" +
+         std::string(flow::state_name(flow.key.protocol, flow.state[1]));
+}
+
+Json show_flows(DataPlane& plane, std::uint32_t limit) {
+  Json list = Json::array();
+  const firewall::Ruleset& ruleset = plane.snapshot().policy->ruleset();
+  for (const auto& [flow, rule] : plane.dump_flows(std::min(limit, kMaxListedFlows))) {
+    if (list.size() == limit) break;
+    const bool has_port = flow.key.protocol == wire::protocol::kTcp || flow.key.protocol == wire::protocol::kUdp;
+    const std::size_t from = flow.original_upper ? 1 : 0;
+    Json each{{"proto", protocol_name(flow.key.protocol)},
+              {"source", endpoint(flow.key, from, has_port)},
+              {"destination", endpoint(flow.key, 1 - from, has_port)},
+              {"state", state_text(flow)},
+              {"packets_out", flow.packets[0]},
+              {"packets_back", flow.packets[1]},
+              {"bytes_out", flow.bytes[0]},
+              {"bytes_back", flow.bytes[1]},
+              {"age_s", flow.age_ns / base::kNanosPerSecond},
+              {"idle_s", flow.idle_ns / base::kNanosPerSecond},
+              {"expires_s", flow.expires_in_ns / base::kNanosPerSecond}};
+    each["rule"] = rule.valid() ? ruleset.place_of(ruleset.rule(rule)) : "";
+    each["label"] = rule.valid() ? ruleset.label_of(ruleset.rule(rule)) : "";
+    list.push_back(std::move(each));
+  }
+  return list;
+}
+
+Json show_drops(const DataPlane& plane) {
+  Json list = Json::array();
+  for (std::size_t reason = 1; reason < base::kDropReasonCount; ++reason) {
+    std::uint64_t packets = 0;
+    for (const auto& worker : plane.workers()) packets += worker->tables().counters.dropped[reason].get();
+    list.push_back({{"reason", base::kDropReasonTexts[reason].name},
+                    {"packets", packets},
+                    {"meaning", base::kDropReasonTexts[reason].sentence}});
+  }
+  return list;
+}
+
+Json show_workers(const DataPlane& plane) {
+  Json list = Json::array();
+  for (const auto& worker : plane.workers()) {
+    const worker::WorkerTables& tables = worker->tables();
+    const worker::WorkerCounters& counters = tables.counters;
+    list.push_back({{"worker", tables.id.value},
+                    {"packets", counters.packets.get()},
+                    {"passed", counters.passed.get()},
+                    {"passed_bytes", counters.passed_bytes.get()},
+                    {"rejected", counters.rejected.get()},
+                    {"handed_over", counters.handed_over.get()},
+                    {"flows", tables.flows->size()},
+                    {"flows_limit", tables.flows->capacity()},
+                    {"flows_total", tables.flows->counters().inserted.get()},
+                    {"flows_evicted", tables.flows->counters().ended[static_cast<std::size_t>(flow::EndCause::kEvicted)].get()},
+                    {"rechecked", counters.rechecked.get()},
+                    {"recheck_ended", counters.recheck_ended.get()},
+                    {"overloaded", counters.overloaded.get()},
+                    {"overload_lost", counters.overload_lost.get()},
+                    {"log_lost", counters.log_lost.get()},
+                    {"turns", counters.turns.get()},
+                    {"busy_turns", counters.busy_turns.get()},
+                    {"sleeps", counters.sleeps.get()}});
+  }
+  return list;
+}
+
+Json show_memory(const DataPlane& plane) {
+  Json list = Json::array();
+  const auto add = [&](std::string what, std::uint64_t bytes, std::string_view pages) {
+    list.push_back({{"what", std::move(what)}, {"bytes", bytes}, {"pages", pages}});
+  };
+  add("frames", plane.arena().bytes(), frame::name_of(plane.arena().pages()));
+  for (std::size_t i = 0; i < plane.workers().size(); ++i) {
+    const worker::WorkerTables& tables = plane.workers()[i]->tables();
+    const std::string of = "worker " + std::to_string(i) + ": ";
+    add(of + "flow table, " + std::to_string(tables.flows->capacity()) + " flows", tables.flows->memory_bytes(),
+        flow::name_of(tables.flows->pages()));
+    add(of + "rule counters", plane.paths(i).memory_bytes(), "plain pages");
+    add(of + "sources", tables.sources->memory_bytes(), "plain pages");
+    add(of + "table additions", tables.overlay->memory_bytes(), "plain pages");
+  }
+  return list;
+}
+
+}  // namespace
+
+Json show(DataPlane& plane, std::string_view what, std::uint32_t limit) {
+  if (what == "ports") return show_ports(plane);
+  if (what == "rules") return show_rules(plane);
+  if (what == "flows") return show_flows(plane, limit);
+  if (what == "drops") return show_drops(plane);
+  if (what == "workers") return show_workers(plane);
+  if (what == "memory") return show_memory(plane);
+  return nullptr;
+}
+
+}  // namespace ringplane::control

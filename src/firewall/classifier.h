@@ -1,0 +1,153 @@
+// Classifier: the ruleset compiled, with the results of the linear evaluator and none of its walks over all rules.
+//
+// Most rules are *pure*: whether they match depends on the packet alone. Of the pure rules that match, the winner is
+// known beforehand: the first quick one, else the last other one. So each has a fixed rank (lower wins), and the best
+// matching rank is looked for. Rules are grouped into tuples: same prefix lengths of both addresses, same number of
+// leading bits of both ports, with or without protocol. A tuple is one key in a hash table, shared by all tuples of
+// (way, family); its list of rules, by rank, is checked in full (ranges, flags, interface, tables, negations), so that
+// a hash collision costs time, never correctness. Tuples are asked best rank first, until none left can win.
+//
+// Impure are `match` rules, tags, probabilities, quick anchors and all that stands inside such anchors: they are walked
+// in order, up to the pure quick rule that ends the evaluation, and the results are merged by position. A `match` that
+// neither tags nor logs nor ends anything is left out.
+//
+// Immutable after construction; any thread. Nothing on the lookup path allocates or throws.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "firewall/decision.h"
+#include "firewall/match_key.h"
+#include "firewall/ruleset.h"
+#include "firewall/table_overlay.h"
+
+namespace ringplane::firewall {
+
+/// The conditions of one rule, packed into a cache line.
+struct alignas(64) CompiledRule {
+  std::array<std::uint8_t, 16> source{};  ///< of a table: its id, native order, in the first four bytes
+  std::array<std::uint8_t, 16> destination{};
+  std::uint16_t source_port_low = 0;  ///< low > high: no port
+  std::uint16_t source_port_high = 0xffff;
+  std::uint16_t destination_port_low = 0;
+  std::uint16_t destination_port_high = 0xffff;
+  std::uint32_t parent = Rule::kNone;  ///< a pure anchor whose conditions count too
+  std::uint32_t bits = 0;
+  std::uint32_t probability = 0;
+  std::uint16_t port_set = 0;
+  TagId tagged = kNoTag;
+  std::uint8_t source_length = 0;
+  std::uint8_t destination_length = 0;
+  std::uint8_t protocol = 0;
+  std::uint8_t tcp_flags = 0;
+  std::uint8_t tcp_flags_mask = 0;
+  std::uint8_t icmp_type = 0;
+  std::uint8_t icmp_code = 0;
+  std::uint8_t tos = 0;
+};
+static_assert(sizeof(CompiledRule) == 64);
+
+class Classifier {
+ public:
+  /// `ruleset` must outlive the classifier and not change; at most 2^30 rules.
+  explicit Classifier(const Ruleset& ruleset);
+
+  /// `overlay`: nullptr if no table was changed at run time.
+  [[nodiscard]] Decision classify(const MatchKey& key, const TableOverlay* overlay) const noexcept;
+  /// decisions.size() >= keys.size().
+  void classify_burst(std::span<const MatchKey> keys, std::span<Decision> decisions,
+                      const TableOverlay* overlay) const noexcept;
+
+  [[nodiscard]] std::size_t memory_bytes() const noexcept;
+  /// Rules that are walked one by one.
+  [[nodiscard]] std::size_t impure_count() const noexcept { return impure_.size(); }
+  /// Hash tuples that a packet of this kind may be asked against.
+  [[nodiscard]] std::size_t tuple_count(Way way, wire::Family family) const noexcept {
+    return spaces_[space_index(way, family)].tuples.size();
+  }
+
+ private:
+  static constexpr std::uint32_t kNoRank = 0xffffffff;
+
+  struct Tuple {
+    std::uint8_t source_length = 0;
+    std::uint8_t destination_length = 0;
+    std::uint8_t source_port_bits = 0;
+    std::uint8_t destination_port_bits = 0;
+    bool with_protocol = false;
+    [[nodiscard]] bool operator==(const Tuple&) const noexcept = default;
+  };
+  struct RankedTuple {
+    Tuple tuple;
+    std::uint32_t best_rank = kNoRank;
+  };
+  struct Slot {
+    std::uint32_t hash = 0;
+    std::uint32_t first = kNoRank;  // into refs; kNoRank: empty slot
+  };
+  /// All pure rules that a packet of one way and family can meet.
+  struct Space {
+    std::vector<RankedTuple> tuples;  // by best_rank
+    std::vector<Slot> slots;          // a power of two, or none
+    std::vector<std::uint32_t> refs;  // lists of rules by rank; kLastRef ends a list
+  };
+  /// What is hashed: addresses as integers, left-aligned.
+  struct KeyWords {
+    std::uint64_t source[2] = {};
+    std::uint64_t destination[2] = {};
+    std::uint16_t source_port = 0;
+    std::uint16_t destination_port = 0;
+    std::uint8_t protocol = 0;
+  };
+  struct Entry {
+    Tuple tuple;
+    std::uint32_t hash = 0;
+    std::uint32_t rank = 0;
+    std::uint32_t rule = 0;
+  };
+  struct ImpureResult {
+    std::uint32_t last_match;  // Rule::kNone: no impure pass or block rule matched
+    std::uint32_t stop;        // index before which evaluation ended
+  };
+
+  static std::size_t space_index(Way way, wire::Family family) noexcept {
+    return static_cast<std::size_t>(way) * 2 + (family == wire::Family::kIpv6 ? 1 : 0);
+  }
+  [[nodiscard]] static std::uint32_t hash_of(const KeyWords& words, const Tuple& tuple) noexcept;
+  [[nodiscard]] static KeyWords words_of(const MatchKey& key) noexcept;
+  [[nodiscard]] static KeyWords words_of(const CompiledRule& rule) noexcept;
+  [[nodiscard]] static Tuple tuple_of(const CompiledRule& rule, wire::Family family, bool exact) noexcept;
+
+  void compile_rules();
+  [[nodiscard]] CompiledRule compile(const Rule& rule);
+  void build_space(Way way, wire::Family family);
+  static void refine(std::vector<Entry>& entries, std::span<const CompiledRule> rules, wire::Family family);
+  static void fill(Space& space, std::vector<Entry>& entries);
+  [[nodiscard]] std::uint32_t rank_of(std::uint32_t rule) const noexcept;
+
+  [[nodiscard]] bool matches(std::uint32_t index, const MatchKey& key, TagId tag,
+                             const TableOverlay* overlay) const noexcept;
+  [[nodiscard]] bool matches_own(const CompiledRule& rule, const MatchKey& key,
+                                 const TableOverlay* overlay) const noexcept;
+  [[nodiscard]] bool address_matches(const CompiledRule& rule, bool is_source, const MatchKey& key,
+                                     const TableOverlay* overlay) const noexcept;
+  /// The winning pure rule with an index below `end`; Rule::kNone: none.
+  [[nodiscard]] std::uint32_t best_pure(const MatchKey& key, std::uint32_t end,
+                                        const TableOverlay* overlay) const noexcept;
+  [[nodiscard]] ImpureResult walk_impure(const MatchKey& key, std::uint32_t end, const TableOverlay* overlay,
+                                         Decision& decision) const noexcept;
+
+  const Ruleset* ruleset_;
+  std::vector<CompiledRule> rules_;
+  std::vector<std::uint64_t> port_sets_;
+  std::array<Space, 4> spaces_;
+  std::vector<bool> is_pure_;                // may be a candidate in a space
+  std::vector<std::uint32_t> impure_;        // indexes in order
+  std::vector<std::uint32_t> impure_after_;  // of an anchor: position in impure_ behind all that is inside it
+};
+
+}  // namespace ringplane::firewall

@@ -1,0 +1,137 @@
+// The classifier gives what the linear evaluator gives: over random rule sets and packets drawn near their rules.
+#include "firewall/classifier.h"
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/random.h"
+#include "firewall/decision.h"
+#include "firewall/diagnostic.h"
+#include "firewall/linear.h"
+#include "firewall/match_key.h"
+#include "firewall/parser.h"
+#include "firewall/policy.h"
+#include "firewall/random_rules.h"
+#include "firewall/ruleset.h"
+#include "firewall/table_overlay.h"
+#include "wire/ip_address.h"
+
+namespace ringplane::firewall {
+namespace {
+
+std::uint64_t seed_of_run() {
+  const char* given = std::getenv("RINGPLANE_SEED");
+  return given != nullptr ? std::strtoull(given, nullptr, 0) : base::os_random_seed();
+}
+
+Environment three_ports() {
+  Environment environment{.ports_are_complete = true};
+  for (const char* name : {"lan", "wan", "dmz"}) {
+    environment.ports.push_back(
+        {.name = name, .id = base::PortId{static_cast<std::uint8_t>(environment.ports.size())}});
+  }
+  return environment;
+}
+
+std::string errors_of(const ParseResult& parsed) {
+  std::string all;
+  for (const Diagnostic& diagnostic : parsed.diagnostics) all += render(diagnostic) + "\n";
+  return all;
+}
+
+struct Agreement {
+  std::size_t compared = 0;
+  std::size_t decided = 0;  // by some rule
+};
+
+void compare(const Ruleset& ruleset, const Classifier& classifier, const std::vector<MatchKey>& keys,
+             const TableOverlay* overlay, Agreement& agreement) {
+  std::vector<Decision> burst(keys.size());
+  classifier.classify_burst(keys, burst, overlay);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const Decision expected = evaluate(ruleset, keys[i], overlay);
+    ++agreement.compared;
+    if (expected.rule.valid()) ++agreement.decided;
+    ASSERT_EQ(burst[i], expected) << "linear says rule " << expected.rule.value << ", the classifier "
+                                  << burst[i].rule.value << "; packet " << i;
+  }
+}
+
+TEST(Classifier, decides_as_the_linear_evaluator_over_random_rules_and_packets) {
+  const std::uint64_t seed = seed_of_run();
+  SCOPED_TRACE("RINGPLANE_SEED=" + std::to_string(seed));
+  RecordProperty("seed", std::to_string(seed));
+  base::Random random(seed);
+  const Environment environment = three_ports();
+  Agreement agreement;
+  for (int round = 0; round < 400; ++round) {
+    RandomRules rules(random());
+    const std::string text = rules.text(1 + random.below(round % 20 == 0 ? 300 : 40));
+    SCOPED_TRACE(text);
+    ParseResult parsed = parse({.name = "random", .text = text}, environment);
+    ASSERT_TRUE(parsed.ok()) << errors_of(parsed);
+    const Policy policy(std::move(parsed.ruleset));
+    const Classifier classifier(policy.ruleset());
+    std::vector<MatchKey> keys;
+    for (int i = 0; i < 250; ++i) keys.push_back(rules.packet(policy.ruleset()));
+    compare(policy.ruleset(), classifier, keys, nullptr, agreement);
+
+    TableOverlay overlay(64, base::secret_from_seed(seed));
+    for (int i = 0; i < 8; ++i) {
+      const MatchKey& key = keys[random.below(keys.size())];
+      (void)overlay.insert(static_cast<TableId>(random.below(3)), {.family = key.family, .address = key.source});
+    }
+    compare(policy.ruleset(), classifier, keys, &overlay, agreement);
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GE(agreement.decided * 2, agreement.compared) << "the packets hardly meet the rules: the test shows little";
+}
+
+TEST(Classifier, finds_one_rule_among_many_that_differ_by_address_and_port) {
+  std::string text = "block all\n";
+  for (unsigned i = 0; i < 20'000; ++i) {
+    text += "pass in proto tcp from 10." + std::to_string(i / 250) + "." + std::to_string(i % 250) +
+            ".0/24 to any port " + std::to_string(1000 + i % 7) + "\n";
+  }
+  ParseResult parsed = parse({.name = "many", .text = text}, three_ports());
+  ASSERT_TRUE(parsed.ok()) << errors_of(parsed);
+  const Classifier classifier(parsed.ruleset);
+  EXPECT_EQ(classifier.impure_count(), 0U);
+  EXPECT_LE(classifier.tuple_count(Way::kIn, wire::Family::kIpv4), 4U);
+  EXPECT_LE(classifier.memory_bytes(), parsed.ruleset.rules.size() * 160);
+  MatchKey key{.source = wire::IpAddress::from_ipv4(0x0a130507),
+               .destination = wire::IpAddress::from_ipv4(0x01020304),
+               .source_port = 40000,
+               .destination_port = 1000 + (19 * 250 + 5) % 7,
+               .port = base::PortId{0},
+               .family = wire::Family::kIpv4,
+               .protocol = 6,
+               .tcp_flags = 0x02};
+  EXPECT_EQ(classifier.classify(key, nullptr).rule.value, 1U + 19 * 250 + 5);
+  key.destination_port = 999;
+  EXPECT_EQ(classifier.classify(key, nullptr).rule.value, 0U);
+}
+
+TEST(Classifier, an_address_in_the_overlay_counts_at_once) {
+  ParseResult parsed = parse({.name = "overload", .text = "table <bad> persist\nblock from <bad>\n"}, three_ports());
+  ASSERT_TRUE(parsed.ok());
+  const Classifier classifier(parsed.ruleset);
+  const MatchKey key{.source = wire::IpAddress::from_ipv4(0x0a000001), .destination = {}, .port = base::PortId{0},
+                     .family = wire::Family::kIpv4, .protocol = 6};
+  TableOverlay overlay(1, base::secret_from_seed(1));
+  EXPECT_EQ(classifier.classify(key, &overlay).action, Action::kPass);
+  EXPECT_EQ(overlay.insert(*parsed.ruleset.find_table("bad"), {wire::Family::kIpv4, key.source}),
+            TableOverlay::Inserted::kNew);
+  EXPECT_EQ(classifier.classify(key, &overlay).action, Action::kBlock);
+  EXPECT_EQ(classifier.classify(key, nullptr).action, Action::kPass);
+}
+
+}  // namespace
+}  // namespace ringplane::firewall

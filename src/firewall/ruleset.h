@@ -1,0 +1,213 @@
+// The ruleset as values: what a pf.conf says after macros, lists, includes and anchors are expanded. Rules stand in the
+// order of evaluation, each with one address, one port range, one protocol; nothing here points into the text.
+//
+// Anchors are laid out flat: the rule of the anchor itself (`anchor_end` != 0) is followed by the rules inside it, up
+// to index `anchor_end`. If the anchor's own conditions fail, evaluation goes on at `anchor_end`.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "firewall/match_key.h"
+#include "firewall/table.h"
+#include "firewall/table_overlay.h"
+#include "firewall/timeouts.h"
+#include "wire/ip_address.h"
+
+namespace ringplane::firewall {
+
+enum class Action : std::uint8_t { kPass, kBlock, kMatch };
+enum class RuleWay : std::uint8_t { kBoth, kIn, kOut };
+enum class LogKind : std::uint8_t { kNone, kLog, kLogAll };
+enum class StateKind : std::uint8_t { kNone, kKeep };
+/// What a block rule answers: nothing; RST to TCP and unreachable to others; RST only; unreachable only.
+enum class BlockReturn : std::uint8_t { kDrop, kReturn, kRst, kIcmp };
+
+/// kPrefix: `prefix`; kTable: Ruleset::tables[table], also for `(interface)` and for address ranges.
+struct AddressMatch {
+  enum class Kind : std::uint8_t { kAny, kPrefix, kTable };
+  Kind kind = Kind::kAny;
+  bool negated = false;
+  wire::Prefix prefix{};
+  TableId table = kNoTable;
+};
+
+/// Ports `low`..`high`, or all others if negated. The operator is kept for printing.
+struct PortMatch {
+  enum class Operator : std::uint8_t {
+    kAny,
+    kEqual,
+    kNotEqual,
+    kLess,
+    kLessOrEqual,
+    kGreater,
+    kGreaterOrEqual,
+    kInside,   ///< a >< b: a < port < b
+    kOutside,  ///< a <> b: port < a or port > b
+    kRange,    ///< a:b, both included
+  };
+  Operator op = Operator::kAny;
+  std::uint16_t first = 0;  ///< the numbers as written
+  std::uint16_t second = 0;
+
+  [[nodiscard]] bool contains(std::uint16_t port) const noexcept {
+    switch (op) {
+      case Operator::kAny: return true;
+      case Operator::kEqual: return port == first;
+      case Operator::kNotEqual: return port != first;
+      case Operator::kLess: return port < first;
+      case Operator::kLessOrEqual: return port <= first;
+      case Operator::kGreater: return port > first;
+      case Operator::kGreaterOrEqual: return port >= first;
+      case Operator::kInside: return port > first && port < second;
+      case Operator::kOutside: return port < first || port > second;
+      case Operator::kRange: return port >= first && port <= second;
+    }
+    return false;
+  }
+  [[nodiscard]] bool operator==(const PortMatch&) const noexcept = default;
+};
+
+enum class SourceTrack : std::uint8_t { kNone, kRule, kGlobal };
+enum class Flush : std::uint8_t { kNone, kRule, kGlobal };
+enum class StatePolicy : std::uint8_t { kFloating, kIfBound };
+
+/// `keep state ( ... )`; 0: no limit.
+struct StateOptions {
+  std::uint32_t max = 0;
+  SourceTrack source_track = SourceTrack::kNone;
+  std::uint32_t max_src_nodes = 0;
+  std::uint32_t max_src_states = 0;
+  std::uint32_t max_src_conn = 0;
+  std::uint32_t max_src_conn_rate_count = 0;
+  std::uint32_t max_src_conn_rate_seconds = 0;
+  TableId overload = kNoTable;
+  Flush flush = Flush::kNone;
+  std::optional<StatePolicy> policy;
+  bool sloppy = false;  ///< TCP state without sequence checks
+  TimeoutOverrides timeouts;
+};
+
+/// Position in Ruleset::files; line and column count from 1.
+struct Location {
+  std::uint32_t file = 0;
+  std::uint32_t line = 0;
+  std::uint32_t column = 0;
+};
+
+struct Rule {
+  static constexpr std::uint32_t kNone = 0xffffffff;
+  static constexpr std::uint64_t kEveryPort = ~std::uint64_t{0};
+
+  Action action = Action::kPass;
+  BlockReturn block_return = BlockReturn::kDrop;
+  std::uint8_t return_ttl = 0;      ///< of the RST; 0: default
+  std::uint8_t return_icmp_code = 3;   ///< destination unreachable (type 3): port
+  std::uint8_t return_icmp6_code = 4;  ///< destination unreachable (type 1): port
+  RuleWay way = RuleWay::kBoth;
+  bool quick = false;
+  LogKind log = LogKind::kNone;
+  StateKind state = StateKind::kNone;
+  bool allow_opts = false;
+  bool fragment = false;  ///< only fragments
+  wire::Family family = wire::Family::kNone;  ///< kNone: both
+  std::int16_t protocol = -1;                 ///< -1: any; so for the next three
+  std::int16_t icmp_type = -1;
+  std::int16_t icmp_code = -1;
+  std::int16_t tos = -1;
+  std::uint8_t tcp_flags = 0;       ///< of the flags in the mask exactly these are set
+  std::uint8_t tcp_flags_mask = 0;  ///< 0: any
+  bool awaits_load = false;  ///< an anchor without rules of its own, for `load anchor`
+  TagId tag = kNoTag;
+  TagId tagged = kNoTag;
+  bool tagged_negated = false;
+  bool interface_negated = false;
+  /// The rule applies if random < this; 0: always.
+  std::uint32_t probability = 0;
+  /// Bit i: port i may match. kEveryPort also matches a packet of no known port.
+  std::uint64_t ports = kEveryPort;
+  AddressMatch source;
+  AddressMatch destination;
+  PortMatch source_port;
+  PortMatch destination_port;
+  std::uint32_t interface_name = kNone;  ///< in Ruleset::names, as written
+  std::uint32_t label = kNone;           ///< in Ruleset::names, macros expanded
+  std::uint32_t state_options = kNone;   ///< in Ruleset::state_options
+  std::uint32_t parent = kNone;          ///< the anchor's rule this one stands in; kNone: the main ruleset
+  std::uint32_t anchor_end = 0;          ///< != 0: this is an anchor, see above
+  std::uint32_t anchor_name = kNone;     ///< in Ruleset::names; kNone: unnamed
+  Location where{};
+
+  [[nodiscard]] bool is_anchor() const noexcept { return anchor_end != 0; }
+};
+
+struct Table {
+  std::string name;  ///< without <>; of an unnamed one the text it stands for: "(lan)", "10.0.0.1 - 10.0.0.9"
+  bool is_named = true;
+  bool is_const = false;
+  bool is_persist = false;
+  bool has_counters = false;
+  bool is_defined = false;  ///< false: only used; then it is empty until `overload` fills it
+  std::string contents{};   ///< as pfctl would print it after the name and attributes
+  AddressTable addresses{};
+  Location where{};
+};
+
+/// `set limit`: how many of each there may be.
+struct Limits {
+  std::uint32_t states = 100'000;
+  std::uint32_t src_nodes = 10'000;
+  std::uint32_t frags = 65'536;
+  std::uint32_t tables = 1'000;
+  std::uint32_t table_entries = 200'000;
+  bool states_set = false;  ///< false: not written; the configuration decides
+};
+
+/// The `set` options.
+struct Options {
+  Timeouts timeouts;  ///< presets and single values applied; adaptive.* follow the limit on states unless set
+  std::uint32_t timeouts_set = 0;  ///< bit i: Timeout i was written (or comes from a preset)
+  Limits limits;
+  BlockReturn block_policy = BlockReturn::kDrop;
+  StatePolicy state_policy = StatePolicy::kFloating;
+  std::uint64_t skip = 0;  ///< bit i: rules are not evaluated for port i
+  std::vector<std::string> printed;  ///< each `set` as pfctl prints it
+};
+
+struct Ruleset {
+  std::vector<Rule> rules;
+  std::vector<Table> tables;
+  std::vector<StateOptions> state_options;
+  std::vector<std::string> names;       ///< interned: interfaces, labels, anchors
+  std::vector<std::string> tags;        ///< [0] is "", the missing tag
+  std::vector<std::string> port_names;  ///< by PortId; "" where the id is not used
+  bool ports_are_complete = false;      ///< there are no ports but these
+  std::vector<std::string> files;       ///< by Location::file
+  Options options;
+
+  [[nodiscard]] const Rule& rule(base::RuleId id) const noexcept { return rules[id.value]; }
+  /// "" if it has none.
+  [[nodiscard]] std::string_view label_of(const Rule& rule) const noexcept;
+  [[nodiscard]] std::optional<base::PortId> find_port(std::string_view name) const noexcept;
+  [[nodiscard]] std::optional<TableId> find_table(std::string_view name) const noexcept;
+  [[nodiscard]] std::optional<TagId> find_tag(std::string_view name) const noexcept;
+  /// "ssh/inner" for a rule inside nested anchors; "" in the main ruleset.
+  [[nodiscard]] std::string anchor_path(const Rule& rule) const;
+  /// "pf.conf:12".
+  [[nodiscard]] std::string place_of(const Rule& rule) const;
+  /// The options of a rule that keeps state, nullptr if it names none.
+  [[nodiscard]] const StateOptions* state_options_of(const Rule& rule) const noexcept {
+    return rule.state_options == Rule::kNone ? nullptr : &state_options[rule.state_options];
+  }
+};
+
+/// The rule as pfctl prints it after expansion, e.g. "pass in on lan inet proto tcp from 10.0.0.0/8 to any port = ssh
+/// flags S/SA keep state". Anchors print with their conditions only.
+[[nodiscard]] std::string text_of(const Ruleset& ruleset, const Rule& rule);
+[[nodiscard]] std::string text_of(const Table& table);
+
+}  // namespace ringplane::firewall

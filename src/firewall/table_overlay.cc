@@ -1,0 +1,56 @@
+#include "firewall/table_overlay.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+
+#include "base/hash.h"
+#include "wire/ip_address.h"
+
+namespace ringplane::firewall {
+
+TableOverlay::TableOverlay(std::size_t limit, const base::HashSecret& secret)
+    : slots_(std::bit_ceil(std::max<std::size_t>(limit, 1) * 2)), secret_(secret), limit_(std::max<std::size_t>(limit, 1)) {}
+
+std::size_t TableOverlay::find(const Slot& wanted) const noexcept {
+  std::size_t at = home(wanted);
+  while (slots_[at].table != kNoTable && !(slots_[at] == wanted)) at = (at + 1) & (slots_.size() - 1);
+  return at;
+}
+
+TableOverlay::Inserted TableOverlay::insert(TableId table, const wire::HostAddress& host) noexcept {
+  const Slot wanted{.address = host.address, .table = table, .family = host.family};
+  Slot& slot = slots_[find(wanted)];
+  if (slot.table != kNoTable) return Inserted::kPresent;
+  if (size_ == limit_) return Inserted::kFull;
+  slot = wanted;
+  ++size_;
+  return Inserted::kNew;
+}
+
+bool TableOverlay::erase(TableId table, const wire::HostAddress& host) noexcept {
+  std::size_t hole = find(Slot{.address = host.address, .table = table, .family = host.family});
+  if (slots_[hole].table == kNoTable) return false;
+  --size_;
+  // Close the gap: move back every later slot of the run whose home does not lie behind the hole.
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t next = (hole + 1) & mask; slots_[next].table != kNoTable; next = (next + 1) & mask) {
+    if (((next - home(slots_[next])) & mask) < ((next - hole) & mask)) continue;
+    slots_[hole] = slots_[next];
+    hole = next;
+  }
+  slots_[hole] = Slot{};
+  return true;
+}
+
+void TableOverlay::clear() noexcept {
+  std::ranges::fill(slots_, Slot{});
+  size_ = 0;
+}
+
+bool TableOverlay::contains(TableId table, wire::Family family, const wire::IpAddress& address) const noexcept {
+  if (size_ == 0) return false;
+  return slots_[find(Slot{.address = address, .table = table, .family = family})].table != kNoTable;
+}
+
+}  // namespace ringplane::firewall

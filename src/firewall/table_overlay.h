@@ -1,0 +1,57 @@
+// TableOverlay: the addresses that `overload <table>` has put into tables since the rules were compiled. One per
+// worker, owned and used by its thread only; bounded: when it is full, insert() says so and changes nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/hash.h"
+#include "wire/ip_address.h"
+
+namespace ringplane::firewall {
+
+/// Index into Ruleset::tables.
+using TableId = std::uint32_t;
+inline constexpr TableId kNoTable = 0xffffffff;
+
+class TableOverlay {
+ public:
+  enum class Inserted : std::uint8_t { kNew, kPresent, kFull };
+
+  /// Room for `limit` addresses (at least 1) over all tables; all memory is taken here.
+  TableOverlay(std::size_t limit, const base::HashSecret& secret);
+
+  Inserted insert(TableId table, const wire::HostAddress& host) noexcept;
+  /// False if it was not there.
+  bool erase(TableId table, const wire::HostAddress& host) noexcept;
+  void clear() noexcept;
+  [[nodiscard]] bool contains(TableId table, wire::Family family, const wire::IpAddress& address) const noexcept;
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t limit() const noexcept { return limit_; }
+  [[nodiscard]] std::size_t memory_bytes() const noexcept { return slots_.size() * sizeof(Slot); }
+
+ private:
+  struct Slot {
+    wire::IpAddress address;
+    TableId table = kNoTable;  // kNoTable: empty
+    wire::Family family = wire::Family::kNone;
+    std::uint8_t zero[3] = {};
+    [[nodiscard]] bool operator==(const Slot& other) const noexcept {
+      return table == other.table && family == other.family && address == other.address;
+    }
+  };
+  static_assert(sizeof(Slot) == 24);
+  [[nodiscard]] std::size_t home(const Slot& slot) const noexcept {
+    return base::keyed_hash<24>(&slot, secret_) & (slots_.size() - 1);
+  }
+  /// The slot that holds `wanted`, or the empty one where it would go.
+  [[nodiscard]] std::size_t find(const Slot& wanted) const noexcept;
+
+  std::vector<Slot> slots_;  // a power of two, at least twice the limit
+  base::HashSecret secret_;
+  std::size_t limit_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace ringplane::firewall

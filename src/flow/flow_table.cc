@@ -1,0 +1,413 @@
+#include "flow/flow_table.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <expected>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "base/drop_reason.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "flow/conntrack.h"
+#include "flow/expiry_wheel.h"
+#include "flow/flow.h"
+#include "flow/flow_index.h"
+#include "flow/table_memory.h"
+#include "flow/timeouts.h"
+#include "wire/flow_key.h"
+#include "wire/ip_address.h"
+#include "wire/packet.h"
+
+namespace ringplane::flow {
+namespace {
+
+/// Both addresses of an IPv4 key as they lie in it.
+std::uint64_t pack_ipv4(const wire::FlowKey& key) noexcept {
+  std::array<std::uint32_t, 2> address{};
+  std::memcpy(&address[0], key.address[0].bytes.data(), 4);
+  std::memcpy(&address[1], key.address[1].bytes.data(), 4);
+  return (std::uint64_t{address[0]} << 32) | address[1];
+}
+
+void add_carry(std::array<std::uint8_t, 3>& carry) noexcept {
+  for (auto& byte : carry) {
+    if (++byte != 0) return;
+  }
+}
+
+std::uint64_t value_of(const std::array<std::uint8_t, 3>& carry) noexcept {
+  return carry[0] | (std::uint64_t{carry[1]} << 8) | (std::uint64_t{carry[2]} << 16);
+}
+
+/// The positions of the set bits of a mask, lowest first.
+template <class Act>
+void for_each_bit(std::uint64_t mask, Act&& act) noexcept {
+  for (; mask != 0; mask &= mask - 1) act(static_cast<std::size_t>(std::countr_zero(mask)));
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<FlowTable>> FlowTable::create(const FlowTableOptions& options, std::uint64_t now_ns) {
+  if (options.capacity == 0 || options.capacity > kMaxFlows) {
+    return base::fail(
+        "a flow table holds 1 to " + std::to_string(kMaxFlows) + " flows, not " + std::to_string(options.capacity),
+        base::ErrorKind::kBadConfiguration);
+  }
+  const std::uint64_t bytes =
+      TableMemory::bytes_for<IndexBucket>(FlowIndex::buckets_for(options.capacity)) +
+      TableMemory::bytes_for<Flow>(options.capacity) + TableMemory::bytes_for<WheelLinks>(options.capacity) +
+      TableMemory::bytes_for<Ledger>(options.capacity) + TableMemory::bytes_for<AddressPair>(options.capacity);
+  auto memory = TableMemory::map(bytes, options.huge_pages, options.prefault);
+  if (!memory) return std::unexpected(std::move(memory.error()));
+  return std::unique_ptr<FlowTable>(new FlowTable(options, std::move(*memory), tick_of(now_ns)));
+}
+
+FlowTable::FlowTable(const FlowTableOptions& options, TableMemory memory, Tick now) noexcept
+    : memory_(std::move(memory)),
+      secret_(options.secret),
+      capacity_(options.capacity),
+      index_(memory_.take<IndexBucket>(FlowIndex::buckets_for(options.capacity))),
+      flows_(memory_.take<Flow>(options.capacity)),
+      links_(memory_.take<WheelLinks>(options.capacity)),
+      ledgers_(memory_.take<Ledger>(options.capacity)),
+      ipv6_addresses_(memory_.take<AddressPair>(options.capacity)),
+      expendable_(links_, now),
+      settled_(links_, now),
+      swept_(now) {}
+
+// --- finding ---------------------------------------------------------------------------------------------------------
+
+bool FlowTable::same_key(std::uint32_t record, const wire::FlowKey& key, std::uint64_t hash) const noexcept {
+  const Flow& flow = flows_[record];
+  const bool ipv4 = key.family == wire::Family::kIpv4;
+  if (flow.addresses != (ipv4 ? pack_ipv4(key) : hash) || flow.port != key.port || flow.zone != key.zone ||
+      flow.protocol != key.protocol || flow.family != key.family) {
+    return false;
+  }
+  return ipv4 || ipv6_addresses_[record] == key.address;
+}
+
+void FlowTable::prefetch_record(std::uint32_t record, wire::Family family) const noexcept {
+  __builtin_prefetch(&flows_[record], 1);
+  if (family != wire::Family::kIpv4) __builtin_prefetch(&ipv6_addresses_[record]);
+}
+
+base::FlowId FlowTable::find(const wire::FlowKey& key, std::uint64_t hash) const noexcept {
+  return {index_.find(hash, [&](std::uint32_t record) noexcept { return same_key(record, key, hash); })};
+}
+
+void FlowTable::find_burst(std::span<const wire::Packet> packets, std::span<const std::uint64_t> hashes,
+                           std::uint64_t wanted, std::span<base::FlowId> found) const noexcept {
+  std::array<std::uint32_t, kMaxFindBurst> candidate;
+  std::uint64_t likely = 0;  // a record of the primary bucket has the tag
+  std::uint64_t late = 0;    // none has, but the entry may be in the alternate bucket
+  std::uint64_t unsure = 0;  // the candidate was another flow's: look at all that have the tag
+
+  // Fetch the buckets.
+  for_each_bit(wanted, [&](std::size_t i) noexcept { index_.prefetch(hashes[i]); });
+  // Take the first candidate of each bucket and fetch its record. No branch may depend on a bucket that is still on its
+  // way: a wrong guess would stop the reads behind it.
+  for_each_bit(wanted, [&](std::size_t i) noexcept {
+    const FlowIndex::Candidate first = index_.candidate(hashes[i]);
+    candidate[i] = first.record;
+    prefetch_record(first.record, packets[i].key.family);
+    likely |= std::uint64_t{first.matches} << i;
+    late |= std::uint64_t{!first.matches && first.overflowed} << i;
+    found[i] = base::FlowId{};
+  });
+  for_each_bit(late, [&](std::size_t i) noexcept { index_.prefetch_alternate(hashes[i]); });
+  // The same for those whose entry may be in the alternate bucket.
+  for_each_bit(late, [&](std::size_t i) noexcept {
+    const FlowIndex::Candidate first = index_.alternate_candidate(hashes[i]);
+    candidate[i] = first.record;
+    if (!first.matches) return;
+    prefetch_record(first.record, packets[i].key.family);
+    likely |= std::uint64_t{1} << i;
+  });
+  // Compare the keys.
+  for_each_bit(likely, [&](std::size_t i) noexcept {
+    if (same_key(candidate[i], packets[i].key, hashes[i])) [[likely]] {
+      found[i] = base::FlowId{candidate[i]};
+    } else {
+      unsure |= std::uint64_t{1} << i;
+    }
+  });
+  for_each_bit(unsure, [&](std::size_t i) noexcept { found[i] = find(packets[i].key, hashes[i]); });
+}
+
+// --- beginning -------------------------------------------------------------------------------------------------------
+
+std::uint32_t FlowTable::take_record() noexcept {
+  if (free_ != ExpiryWheel::kNone) return std::exchange(free_, links_[free_].next);
+  return fresh_ < capacity_ ? fresh_++ : ExpiryWheel::kNone;
+}
+
+void FlowTable::free_record(std::uint32_t record) noexcept {
+  flows_[record].flags = 0;
+  links_[record].next = free_;
+  free_ = record;
+}
+
+InsertResult FlowTable::insert(const wire::Packet& packet, std::uint64_t hash, const FlowSetup& setup,
+                               std::uint64_t now_ns) noexcept {
+  const wire::FlowKey& key = packet.key;
+  if (const base::FlowId existing = find(key, hash); existing.valid()) return {InsertOutcome::kExists, existing};
+  std::uint32_t record = take_record();
+  if (record == ExpiryWheel::kNone && evict_one()) record = take_record();
+  if (record == ExpiryWheel::kNone) {
+    counters_.full.add(1);
+    return {InsertOutcome::kFull, {}};
+  }
+  const FlowIndex::Placed placed = index_.place(hash, record);
+  if (placed == FlowIndex::Placed::kFull) {
+    free_record(record);
+    counters_.full.add(1);
+    return {InsertOutcome::kFull, {}};
+  }
+  if (placed == FlowIndex::Placed::kDisplaced) counters_.displaced.add(1);
+
+  Flow& flow = flows_[record] = Flow{};
+  flow.addresses = key.family == wire::Family::kIpv4 ? pack_ipv4(key) : hash;
+  flow.port = key.port;
+  flow.zone = key.zone;
+  flow.protocol = key.protocol;
+  flow.family = key.family;
+  flow.flags = static_cast<std::uint8_t>(flow_flag::kLive | flow_flag::kFirstPacket);
+  if (packet.from_upper) flow.flags |= flow_flag::kOriginalUpper;
+  flow.last_seen = tick_of(now_ns);
+  if (key.family != wire::Family::kIpv4) ipv6_addresses_[record] = key.address;
+  ledgers_[record] = Ledger{.created = flow.last_seen};
+  set_rules({record}, setup);
+  start(flow, packet);
+  count(record, wire::Direction::kOriginal, packet.ip_length);
+  link(record);
+  size_.add(1);
+  counters_.inserted.add(1);
+  return {InsertOutcome::kInserted, {record}};
+}
+
+void FlowTable::set_rules(base::FlowId id, const FlowSetup& setup) noexcept {
+  Flow& flow = flows_[id.value];
+  flow.rule = setup.rule.value;
+  flow.generation = setup.generation;
+  flow.timeout_set = setup.timeout_set;
+  flow.flags = static_cast<std::uint8_t>((flow.flags & ~flow_flag::kWorkerFlags) |
+                                         (setup.worker_flags & flow_flag::kWorkerFlags));
+}
+
+// --- living ----------------------------------------------------------------------------------------------------------
+
+StepResult FlowTable::track(base::FlowId id, const wire::Packet& packet, std::uint64_t now_ns) noexcept {
+  Flow& flow = flows_[id.value];
+  const std::array<std::uint8_t, 2> peer_before = flow.peer;
+  const StepResult result = step(flow, packet);
+  if (result.reason != base::DropReason::none || result.restart) return result;
+  count(id.value, flow.direction_of(packet), packet.ip_length);
+  if (packet.kind == wire::PacketKind::kIcmpError) return result;  // a third party's word does not keep a flow alive
+  flow.last_seen = tick_of(now_ns);
+  flow.flags = static_cast<std::uint8_t>(flow.flags & ~flow_flag::kFirstPacket);
+  if (flow.peer != peer_before) reschedule(id.value);
+  return result;
+}
+
+void FlowTable::count(std::uint32_t record, wire::Direction direction, std::uint32_t ip_bytes) noexcept {
+  const auto side = static_cast<std::size_t>(direction);
+  Flow& flow = flows_[record];
+  flow.bytes[side] += ip_bytes;
+  if (flow.bytes[side] < ip_bytes) [[unlikely]]
+    add_carry(ledgers_[record].bytes_carry[side]);
+  if (++flow.packets[side] == 0) [[unlikely]]
+    add_carry(ledgers_[record].packets_carry[side]);
+}
+
+Tick FlowTable::deadline_of(const Flow& flow) const noexcept {
+  return flow.last_seen + timeouts_of(flow).ticks(timeout_class(flow), size());
+}
+
+void FlowTable::link(std::uint32_t record) noexcept {
+  Flow& flow = flows_[record];
+  const bool expendable = is_half_open(flow) || is_over(flow);
+  flow.flags = static_cast<std::uint8_t>(expendable ? flow.flags | flow_flag::kExpendable
+                                                    : flow.flags & ~flow_flag::kExpendable);
+  wheel_of(flow).link(record, deadline_of(flow));
+}
+
+/// After a change of state: the wheel finds out by itself that a deadline moved back, but not that it moved forward or
+/// that the flow may be evicted now.
+void FlowTable::reschedule(std::uint32_t record) noexcept {
+  const Flow& flow = flows_[record];
+  const bool expendable = is_half_open(flow) || is_over(flow);
+  const TimeoutClass timeout = timeout_class(flow);
+  const bool ending = timeout == TimeoutClass::kTcpClosing || timeout == TimeoutClass::kTcpFinWait ||
+                      timeout == TimeoutClass::kTcpClosed;
+  if (expendable == flow.has(flow_flag::kExpendable) && !ending) return;
+  wheel_of(flow).unlink(record);
+  link(record);
+}
+
+// --- ending ----------------------------------------------------------------------------------------------------------
+
+std::uint64_t FlowTable::hash_of(std::uint32_t record) const noexcept {
+  const Flow& flow = flows_[record];
+  return flow.family == wire::Family::kIpv4 ? key_of({record}).hash(secret_) : flow.addresses;
+}
+
+/// The flow is in no wheel any more.
+void FlowTable::end(std::uint32_t record, EndCause cause) noexcept {
+  if (end_hook_.function != nullptr) end_hook_.function(end_hook_.context, *this, base::FlowId{record}, cause);
+  index_.remove(hash_of(record), record);
+  free_record(record);
+  size_.subtract(1);
+  counters_.ended[static_cast<std::size_t>(cause)].add(1);
+}
+
+void FlowTable::erase(base::FlowId id, EndCause cause) noexcept {
+  wheel_of(flows_[id.value]).unlink(id.value);
+  end(id.value, cause);
+}
+
+/// How long a flow that is looked at for eviction is worth keeping. A one-way stream (syslog, a tunnel) has a shorter
+/// timeout after its second packet than after its first, and would go before any flood of single packets.
+Tick FlowTable::eviction_deadline_of(const Flow& flow) const noexcept {
+  const Tick deadline = deadline_of(flow);
+  if (flow.protocol == wire::protocol::kTcp || flow.has(flow_flag::kFirstPacket)) return deadline;
+  const Tick as_new = flow.last_seen + timeouts_of(flow).ticks(TimeoutClass::kUdpFirst, size());
+  return static_cast<std::int32_t>(as_new - deadline) > 0 ? as_new : deadline;
+}
+
+/// Ends the expendable flow with the earliest deadline. One that was active since it was linked gets a second chance.
+bool FlowTable::evict_one() noexcept {
+  std::uint32_t victim = ExpiryWheel::kNone;
+  for (std::uint32_t probe = 0; probe < kEvictionProbes; ++probe) {
+    victim = expendable_.earliest();
+    if (victim == ExpiryWheel::kNone) return false;
+    const Tick deadline = eviction_deadline_of(flows_[victim]);
+    if (!expendable_.later_than_earliest(deadline)) break;
+    expendable_.unlink(victim);
+    expendable_.link(victim, deadline);
+  }
+  erase(base::FlowId{victim}, EndCause::kEvicted);
+  if (const std::uint32_t next = expendable_.earliest(); next != ExpiryWheel::kNone) {
+    prefetch_record(next, wire::Family::kIpv4);  // under a flood the next insert wants it
+  }
+  return true;
+}
+
+std::uint32_t FlowTable::expire(std::uint64_t now_ns, std::uint32_t budget) noexcept {
+  const Tick now = tick_of(now_ns);
+  std::uint32_t looked_at = 0;
+  for (ExpiryWheel* wheel : {&expendable_, &settled_}) {
+    while (looked_at < budget) {
+      std::array<std::uint32_t, kExpireBurst> due;
+      const std::uint32_t wanted = std::min(kExpireBurst, budget - looked_at);
+      std::uint32_t taken = 0;
+      for (; taken < wanted; ++taken) {
+        due[taken] = wheel->first_due(now);
+        if (due[taken] == ExpiryWheel::kNone) break;
+        wheel->unlink(due[taken]);
+        __builtin_prefetch(&flows_[due[taken]], 1);
+      }
+      expire_burst(*wheel, now, std::span(due).first(taken));
+      looked_at += taken;
+      if (taken < wanted) break;
+    }
+  }
+  if (looked_at < budget) looked_at += sweep(now, budget - looked_at);
+  return looked_at;
+}
+
+/// While adaptive timeouts shrink, the wheel does not know that deadlines moved forward: walk over all records once in
+/// kSweepTicks and end what is due. Neighbours in memory, so a record costs little.
+std::uint32_t FlowTable::sweep(Tick now, std::uint32_t budget) noexcept {
+  if (now != swept_) {
+    const bool shrunk = std::ranges::any_of(timeouts_, [this](const FlowTimeouts& set) noexcept {
+      return set.adaptive_end_flows > set.adaptive_start_flows && size() > set.adaptive_start_flows;
+    });
+    const std::uint64_t elapsed = std::min(now - swept_, kSweepTicks);
+    const std::uint64_t more = (fresh_ * elapsed + kSweepTicks - 1) / kSweepTicks;
+    sweep_owed_ = shrunk ? static_cast<std::uint32_t>(std::min(sweep_owed_ + more, std::uint64_t{fresh_})) : 0;
+    swept_ = now;
+  }
+  const std::uint32_t records = std::min(sweep_owed_, budget);
+  sweep_owed_ -= records;
+  for (std::uint32_t i = 0; i < records; ++i) {
+    if (++sweep_cursor_ >= fresh_) sweep_cursor_ = 0;
+    const Flow& flow = flows_[sweep_cursor_];
+    if (!flow.has(flow_flag::kLive) || static_cast<std::int32_t>(now - deadline_of(flow)) <= 0) continue;
+    erase(base::FlowId{sweep_cursor_}, is_over(flow) ? EndCause::kClosed : EndCause::kTimeout);
+  }
+  return records;
+}
+
+/// Ends or links anew the flows of `due`, which were taken out of `wheel`.
+void FlowTable::expire_burst(ExpiryWheel& wheel, Tick now, std::span<const std::uint32_t> due) noexcept {
+  std::array<std::uint32_t, kExpireBurst> ended;
+  std::size_t ended_count = 0;
+  for (const std::uint32_t record : due) {
+    const Tick deadline = deadline_of(flows_[record]);
+    if (static_cast<std::int32_t>(now - deadline) > 0) {
+      index_.prefetch(hash_of(record));
+      ended[ended_count++] = record;
+    } else {
+      wheel.link(record, deadline);
+    }
+  }
+  for (const std::uint32_t record : std::span(ended).first(ended_count)) {
+    end(record, is_over(flows_[record]) ? EndCause::kClosed : EndCause::kTimeout);
+  }
+}
+
+// --- looking ---------------------------------------------------------------------------------------------------------
+
+wire::FlowKey FlowTable::key_of(base::FlowId id) const noexcept {
+  const Flow& flow = flows_[id.value];
+  wire::FlowKey key;
+  if (flow.family == wire::Family::kIpv4) {
+    const std::array<std::uint32_t, 2> address{static_cast<std::uint32_t>(flow.addresses >> 32),
+                                               static_cast<std::uint32_t>(flow.addresses)};
+    std::memcpy(key.address[0].bytes.data(), &address[0], 4);
+    std::memcpy(key.address[1].bytes.data(), &address[1], 4);
+  } else {
+    key.address = ipv6_addresses_[id.value];
+  }
+  key.port = flow.port;
+  key.zone = flow.zone;
+  key.protocol = flow.protocol;
+  key.family = flow.family;
+  return key;
+}
+
+FlowDetails FlowTable::details(base::FlowId id, std::uint64_t now_ns) const noexcept {
+  const Flow& flow = flows_[id.value];
+  const Ledger& ledger = ledgers_[id.value];
+  const Tick now = tick_of(now_ns);
+  const auto left = static_cast<std::int32_t>(deadline_of(flow) - now);
+  FlowDetails details{
+      .key = key_of(id),
+      .original_upper = flow.has(flow_flag::kOriginalUpper),
+      .age_ns = Tick{now - ledger.created} * kTickNs,
+      .idle_ns = Tick{now - flow.last_seen} * kTickNs,
+      .expires_in_ns = left > 0 ? static_cast<std::uint64_t>(left) * kTickNs : 0,
+      .rule = {flow.rule},
+  };
+  for (std::size_t side = 0; side < 2; ++side) {
+    details.state[side] = flow.state(static_cast<wire::Direction>(side));
+    details.packets[side] = flow.packets[side] | (value_of(ledger.packets_carry[side]) << 16);
+    details.bytes[side] = flow.bytes[side] | (value_of(ledger.bytes_carry[side]) << 32);
+  }
+  return details;
+}
+
+void FlowTable::set_timeouts(std::span<const FlowTimeouts> sets) {
+  timeouts_.assign(sets.begin(), sets.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(sets.size(), 256)));
+  if (timeouts_.empty()) timeouts_.emplace_back();
+}
+
+}  // namespace ringplane::flow

@@ -1,0 +1,222 @@
+// FlowTable: one worker's flows, found by key in two cache misses that a burst overlaps.
+//
+//   index   64-byte buckets of ten (16-bit tag, record number); a flow lives in its primary bucket or, when that was
+//           full, in one alternate (flow_index.h)
+//   Flow    64 bytes, what every packet needs (flow.h)
+//   wheel   8 bytes of links a flow (expiry_wheel.h)
+//   ledger  16 bytes: creation time and the carries of the counters
+//   IPv6    32 bytes: both addresses
+//
+// That is 128 bytes a flow, IPv6 included, taken once by create(). Life of a flow: insert() -> track() per packet ->
+// it ends by timeout, after closing, by eviction, or by erase(); each end calls the EndHook once, while the flow can
+// still be read.
+//
+// Full: insert() evicts a flow that is over or half-open, earliest deadline first, after at most kEvictionProbes
+// looks; established flows are never evicted. If it finds none the packet is flow_table_full.
+//
+// Time is the caller's now_ns (monotonic). A flow ends at most kSlotNs (0.27 s) after its deadline if expire() is
+// called often enough to keep up (9 s where adaptive timeouts moved the deadline forward); its budget bounds the work
+// of one call. Thread: all members belong to the owning worker, except counters(), size(), capacity() and
+// memory_bytes(), which any thread may read.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/counter.h"
+#include "base/hash.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "flow/conntrack.h"
+#include "flow/expiry_wheel.h"
+#include "flow/flow.h"
+#include "flow/flow_index.h"
+#include "flow/table_memory.h"
+#include "flow/timeouts.h"
+#include "wire/flow_key.h"
+#include "wire/ip_address.h"
+#include "wire/packet.h"
+
+namespace ringplane::flow {
+
+/// Packets that find_burst() takes at most.
+inline constexpr std::size_t kMaxFindBurst = 64;
+inline constexpr std::uint32_t kMaxFlows = 1U << 30;
+
+struct FlowTableOptions {
+  std::uint32_t capacity = 1'000'000;  ///< flows, 1..kMaxFlows
+  base::HashSecret secret{};           ///< the one with which the caller hashes keys
+  bool huge_pages = true;              ///< try reserved, then transparent huge pages
+  bool prefault = true;                ///< touch all memory now rather than on the burst path
+};
+
+/// kTimeout: silent too long. kClosed: a closed or reset TCP flow whose timeout ran out, or that a new SYN replaced.
+/// kEvicted: made room for another. kErased: by the owner.
+enum class EndCause : std::uint8_t { kTimeout, kClosed, kEvicted, kErased };
+inline constexpr std::size_t kEndCauseCount = 4;
+
+class FlowTable;
+
+/// Called once for each flow that ends, before its record is freed; must not change the table.
+struct EndHook {
+  void (*function)(void* context, const FlowTable& table, base::FlowId id, EndCause cause) noexcept = nullptr;
+  void* context = nullptr;
+};
+
+/// What the rules decided about a new flow.
+struct FlowSetup {
+  base::RuleId rule{};
+  std::uint16_t generation = 0;
+  std::uint8_t timeout_set = 0;
+  std::uint8_t worker_flags = 0;  ///< of flow_flag::kWorkerFlags
+};
+
+enum class InsertOutcome : std::uint8_t { kInserted, kExists, kFull };
+struct InsertResult {
+  InsertOutcome outcome;
+  base::FlowId id;  ///< the new or the existing flow; none if full
+};
+
+/// A flow written out for `show flows`: everything about it, both addresses included.
+struct FlowDetails {
+  wire::FlowKey key;
+  bool original_upper = false;             ///< the original sender is endpoint 1 of `key`
+  std::array<PeerState, 2> state{};        ///< by direction; text: state_name()
+  std::array<std::uint64_t, 2> packets{};  ///< by direction
+  std::array<std::uint64_t, 2> bytes{};    ///< by direction, IP bytes
+  std::uint64_t age_ns = 0;
+  std::uint64_t idle_ns = 0;
+  std::uint64_t expires_in_ns = 0;  ///< if nothing more is seen
+  base::RuleId rule{};
+};
+
+struct FlowTableCounters {
+  base::Counter inserted;
+  std::array<base::Counter, kEndCauseCount> ended;  ///< by EndCause
+  base::Counter full;                               ///< inserts refused
+  base::Counter displaced;                          ///< index entries moved to make room for another
+};
+
+class FlowTable {
+ public:
+  /// Takes the memory. Fails with a sentence if the options make no sense or there is too little of it.
+  [[nodiscard]] static base::Result<std::unique_ptr<FlowTable>> create(const FlowTableOptions& options,
+                                                                       std::uint64_t now_ns);
+
+  /// Fetches the bucket that find() of this hash reads first.
+  void prefetch(std::uint64_t hash) const noexcept { index_.prefetch(hash); }
+  /// For each bit i of `wanted`: found[i] = the flow with the key of packets[i], or none. Other elements of `found` are
+  /// left alone. All three spans are as long as the burst, at most kMaxFindBurst; hashes[i] = key.hash(secret).
+  /// The records found are in the cache afterwards.
+  void find_burst(std::span<const wire::Packet> packets, std::span<const std::uint64_t> hashes, std::uint64_t wanted,
+                  std::span<base::FlowId> found) const noexcept;
+  [[nodiscard]] base::FlowId find(const wire::FlowKey& key, std::uint64_t hash) const noexcept;
+
+  /// Makes the flow whose first packet this is (can_start_flow(packet) holds) and counts the packet. If the flow
+  /// exists already (made by an earlier packet of the same burst), returns that: track() it then.
+  [[nodiscard]] InsertResult insert(const wire::Packet& packet, std::uint64_t hash, const FlowSetup& setup,
+                                    std::uint64_t now_ns) noexcept;
+  /// Conntrack for one packet of flow `id` (conntrack.h: step); if it passes, counts it, notes the time and moves the
+  /// flow's deadline forward where the new state has a shorter one.
+  [[nodiscard]] StepResult track(base::FlowId id, const wire::Packet& packet, std::uint64_t now_ns) noexcept;
+  /// Ends the flow.
+  void erase(base::FlowId id, EndCause cause = EndCause::kErased) noexcept;
+  /// Ends flows whose deadline has passed, looking at no more than `budget` flows. Returns how many it looked at; a
+  /// return of `budget` means that more may be waiting.
+  std::uint32_t expire(std::uint64_t now_ns, std::uint32_t budget) noexcept;
+
+  /// The live flow `id`.
+  [[nodiscard]] const Flow& at(base::FlowId id) const noexcept { return flows_[id.value]; }
+  /// After a reload: what the rules of now say of the flow (conntrack state and counters stay).
+  void set_rules(base::FlowId id, const FlowSetup& setup) noexcept;
+  [[nodiscard]] wire::FlowKey key_of(base::FlowId id) const noexcept;
+  [[nodiscard]] FlowDetails details(base::FlowId id, std::uint64_t now_ns) const noexcept;
+
+  /// Calls visit(FlowId) for each live flow among the next `count` records from `cursor` on (0 to begin); returns the
+  /// cursor to go on with, or 0 when all were seen. visit may erase the flow it is given. Flows made meanwhile may
+  /// be missed.
+  template <class Visit>
+  std::uint32_t visit_slice(std::uint32_t cursor, std::uint32_t count, Visit&& visit) {
+    const std::uint32_t end = count < fresh_ - std::min(cursor, fresh_) ? cursor + count : fresh_;
+    for (; cursor < end; ++cursor) {
+      if (flows_[cursor].has(flow_flag::kLive)) visit(base::FlowId{cursor});
+    }
+    return cursor < fresh_ ? cursor : 0;
+  }
+
+  /// Sets the sets that Flow::timeout_set indexes; [0] is the global one; 1..256 of them. Applies to living flows the
+  /// next time their deadline is looked at. Not on the burst path.
+  void set_timeouts(std::span<const FlowTimeouts> sets);
+  void set_end_hook(EndHook hook) noexcept { end_hook_ = hook; }
+
+  [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(size_.get()); }
+  [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
+  /// All memory of the table, in bytes; at most 128 a flow from 1 M flows on.
+  [[nodiscard]] std::uint64_t memory_bytes() const noexcept { return memory_.used_bytes(); }
+  [[nodiscard]] PageKind pages() const noexcept { return memory_.pages(); }
+  [[nodiscard]] const FlowTableCounters& counters() const noexcept { return counters_; }
+
+ private:
+  /// What a flow has beyond its hot record: read when it ends or is shown, written when a counter carries over.
+  struct Ledger {
+    Tick created = 0;
+    std::array<std::array<std::uint8_t, 3>, 2> packets_carry{};
+    std::array<std::array<std::uint8_t, 3>, 2> bytes_carry{};
+  };
+  static_assert(sizeof(Ledger) == 16);
+  using AddressPair = std::array<wire::IpAddress, 2>;
+  static_assert(sizeof(AddressPair) == 32);
+  static constexpr std::uint32_t kEvictionProbes = 8;
+  static constexpr std::uint32_t kExpireBurst = 16;
+  static constexpr Tick kSweepTicks = 512;  // 8.6 s
+
+  FlowTable(const FlowTableOptions& options, TableMemory memory, Tick now) noexcept;
+
+  [[nodiscard]] bool same_key(std::uint32_t record, const wire::FlowKey& key, std::uint64_t hash) const noexcept;
+  void prefetch_record(std::uint32_t record, wire::Family family) const noexcept;
+  [[nodiscard]] std::uint32_t take_record() noexcept;
+  void free_record(std::uint32_t record) noexcept;
+  [[nodiscard]] std::uint64_t hash_of(std::uint32_t record) const noexcept;
+  [[nodiscard]] const FlowTimeouts& timeouts_of(const Flow& flow) const noexcept {
+    return timeouts_[flow.timeout_set < timeouts_.size() ? flow.timeout_set : 0];
+  }
+  [[nodiscard]] Tick deadline_of(const Flow& flow) const noexcept;
+  [[nodiscard]] Tick eviction_deadline_of(const Flow& flow) const noexcept;
+  [[nodiscard]] ExpiryWheel& wheel_of(const Flow& flow) noexcept {
+    return flow.has(flow_flag::kExpendable) ? expendable_ : settled_;
+  }
+  void link(std::uint32_t record) noexcept;
+  void reschedule(std::uint32_t record) noexcept;
+  void count(std::uint32_t record, wire::Direction direction, std::uint32_t ip_bytes) noexcept;
+  [[nodiscard]] bool evict_one() noexcept;
+  void expire_burst(ExpiryWheel& wheel, Tick now, std::span<const std::uint32_t> due) noexcept;
+  [[nodiscard]] std::uint32_t sweep(Tick now, std::uint32_t budget) noexcept;
+  void end(std::uint32_t record, EndCause cause) noexcept;
+
+  TableMemory memory_;
+  base::HashSecret secret_;
+  std::uint32_t capacity_;
+  std::uint32_t fresh_ = 0;                  ///< records from here on were never used
+  std::uint32_t free_ = ExpiryWheel::kNone;  ///< freed records, chained through their wheel links
+  FlowIndex index_;
+  std::span<Flow> flows_;
+  std::span<WheelLinks> links_;
+  std::span<Ledger> ledgers_;
+  std::span<AddressPair> ipv6_addresses_;
+  ExpiryWheel expendable_;  ///< flows that are half-open or over
+  ExpiryWheel settled_;     ///< the others
+  std::vector<FlowTimeouts> timeouts_{1};
+  Tick swept_;                    ///< when sweep_owed_ was last brought up to date
+  std::uint32_t sweep_owed_ = 0;  ///< records to look at
+  std::uint32_t sweep_cursor_ = 0;
+  EndHook end_hook_;
+  base::Counter size_;
+  FlowTableCounters counters_;
+};
+
+}  // namespace ringplane::flow

@@ -1,0 +1,104 @@
+#include "flow/table_memory.h"
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <sys/mman.h>
+
+#include "base/result.h"
+
+namespace ringplane::flow {
+namespace {
+
+constexpr std::uint64_t kHugePageBytes = std::uint64_t{2} << 20;
+
+std::uint64_t round_up_to_huge(std::uint64_t bytes) noexcept {
+  return (bytes + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
+}
+
+/// What the kernel could still give without swapping, in bytes; all there is if it does not say.
+std::uint64_t available_bytes() noexcept {
+  std::uint64_t kibibytes = UINT64_MAX >> 10;
+  std::FILE* file = std::fopen("/proc/meminfo", "re");
+  if (file == nullptr) return kibibytes << 10;
+  char line[128];
+  while (std::fgets(line, sizeof line, file) != nullptr) {
+    unsigned long long value = 0;
+    if (std::sscanf(line, "MemAvailable: %llu kB", &value) == 1) {  // NOLINT(cert-err34-c): a wrong line does not match
+      kibibytes = value;
+      break;
+    }
+  }
+  std::fclose(file);
+  return kibibytes << 10;
+}
+
+std::string too_little(std::uint64_t bytes, const std::string& why) {
+  return "the flow table needs " + std::to_string((bytes >> 20) + 1) + " MiB, " + why +
+         ": lower the number of flows or free some memory";
+}
+
+}  // namespace
+
+std::string_view name_of(PageKind kind) noexcept {
+  switch (kind) {
+    case PageKind::kHuge: return "huge pages";
+    case PageKind::kTransparentHuge: return "transparent huge pages";
+    case PageKind::kPlain: return "plain pages";
+  }
+  return "";
+}
+
+base::Result<TableMemory> TableMemory::map(std::uint64_t bytes, bool huge_pages, bool prefault) {
+  TableMemory memory;
+  constexpr int kProtection = PROT_READ | PROT_WRITE;
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS;
+  if (huge_pages) {
+    memory.mapped_bytes_ = round_up_to_huge(bytes);
+    void* at = mmap(nullptr, memory.mapped_bytes_, kProtection, kFlags | MAP_HUGETLB, -1, 0);
+    if (at != MAP_FAILED) {
+      memory.mapped_ = at;
+      memory.base_ = static_cast<std::byte*>(at);
+      memory.pages_ = PageKind::kHuge;
+    }
+  }
+  if (memory.mapped_ == nullptr) {
+    const std::uint64_t available = available_bytes();
+    if (bytes > available) {
+      return base::fail(too_little(bytes, "and only " + std::to_string(available >> 20) + " MiB are available"));
+    }
+    memory.mapped_bytes_ = round_up_to_huge(bytes) + kHugePageBytes;  // room to begin on a huge page
+    void* at = mmap(nullptr, memory.mapped_bytes_, kProtection, kFlags | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) {
+      return base::fail(too_little(bytes, std::string("and the kernel refuses it (") + std::strerror(errno) + ")"));
+    }
+    memory.mapped_ = at;
+    const auto address = reinterpret_cast<std::uintptr_t>(at);
+    memory.base_ = static_cast<std::byte*>(at) + (round_up_to_huge(address) - address);
+    const bool transparent = huge_pages && madvise(memory.base_, round_up_to_huge(bytes), MADV_HUGEPAGE) == 0;
+    memory.pages_ = transparent ? PageKind::kTransparentHuge : PageKind::kPlain;
+  }
+  if (prefault && madvise(memory.base_, bytes, MADV_POPULATE_WRITE) != 0 && errno == ENOMEM) {
+    return base::fail(too_little(bytes, "and they are not there to be touched"));
+  }
+  return memory;
+}
+
+TableMemory::TableMemory(TableMemory&& other) noexcept
+    : base_(other.base_),
+      mapped_(std::exchange(other.mapped_, nullptr)),
+      mapped_bytes_(other.mapped_bytes_),
+      used_bytes_(other.used_bytes_),
+      pages_(other.pages_) {}
+
+TableMemory::~TableMemory() {
+  if (mapped_ != nullptr) munmap(mapped_, mapped_bytes_);
+}
+
+}  // namespace ringplane::flow

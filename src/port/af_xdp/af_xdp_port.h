@@ -1,0 +1,77 @@
+// AfXdpPort: a network interface whose receive and transmit rings are mapped into this process (AF_XDP), while the
+// kernel keeps what KernelServices says. Native XDP is tried first, then generic; zero-copy first, then copy;
+// description() says what was got and why it was not better.
+//
+// Life: create() checks the interface and attaches the XDP program; open_queue() binds one socket for each queue;
+// closing a queue unbinds it (its packets then pass to the kernel); destroying the port detaches the program. So does
+// the end of the process, even by SIGKILL.
+//
+// Limits: a packet that does not fit a frame after 256 bytes of headroom never arrives, so create() refuses an MTU
+// above frame_bytes - 278 (two VLAN tags): 1770 with frames of 2048 bytes. Offloads that make larger packets (LRO,
+// hardware GRO, and TSO at the other end of a veth), that leave checksums open (TX checksum at the other end of a veth)
+// or that take VLAN tags out of the packet (rxvlan) must be off: `ethtool -K`. Queues beyond the opened ones stay with
+// the kernel.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file_descriptor.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "frame/frame_pool.h"
+#include "port/af_xdp/interface.h"
+#include "port/af_xdp/kernel_services.h"
+#include "port/af_xdp/redirect_program.h"
+#include "port/af_xdp/umem.h"
+#include "port/af_xdp/xdp_socket.h"
+#include "port/port.h"
+
+namespace ringplane::port {
+
+struct AfXdpOptions {
+  base::PortId id{0};        ///< Frame::port of what it receives
+  std::string interface{};   ///< name, in the network namespace of the calling thread
+  std::uint32_t queues = 0;  ///< from queue 0 on; 0: as many as the interface has
+  XdpMode mode = XdpMode::kBest;
+  bool zero_copy = true;    ///< try it
+  bool promiscuous = true;  ///< take packets for any MAC address, as a bridge must
+  RingSlots slots{};
+  KernelServices kernel{};
+};
+
+class AfXdpPort final : public Port {
+ public:
+  /// `umem` is shared by all af_xdp ports of the process and outlives them.
+  [[nodiscard]] static base::Result<std::unique_ptr<AfXdpPort>> create(Umem& umem, const AfXdpOptions& options);
+  ~AfXdpPort() override = default;
+
+  [[nodiscard]] std::uint32_t queue_count() const noexcept override { return queue_count_; }
+  [[nodiscard]] base::Result<std::unique_ptr<Queue>> open_queue(std::uint32_t index, frame::FramePool& pool) override;
+  [[nodiscard]] std::string description() const override;
+  [[nodiscard]] MacAddress mac() const noexcept override { return interface_.mac; }
+  [[nodiscard]] std::uint32_t mtu() const noexcept override { return interface_.mtu; }
+  /// A removed interface stays gone, and so do its queues, even if one of the same name appears.
+  [[nodiscard]] LinkState link_state() override;
+
+ private:
+  AfXdpPort(Umem& umem, AfXdpOptions options, Interface interface, base::FileDescriptor interface_socket,
+            base::FileDescriptor promiscuous, RedirectProgram program);
+
+  Umem& umem_;
+  const AfXdpOptions options_;
+  const Interface interface_;
+  const base::FileDescriptor interface_socket_;
+  const base::FileDescriptor promiscuous_;
+  RedirectProgram program_;
+  const std::uint32_t queue_count_;
+  std::uint32_t zero_copy_queues_ = 0;
+  std::uint32_t copy_queues_ = 0;
+  std::string copy_reason_;
+  std::atomic<bool> gone_{false};
+};
+
+}  // namespace ringplane::port

@@ -1,0 +1,45 @@
+#include "wire/decode.h"
+#include "wire/ethernet.h"
+#include "worker/stages.h"
+
+namespace ringplane::worker {
+namespace {
+
+/// Frames that are no IP go by the bridge's own setting: there is nothing the rules could look at.
+void bridge_non_ip(PacketBurst& burst, std::uint32_t slot, const Egress& egress) noexcept {
+  if (!egress.port.valid()) {
+    burst.drop(slot, base::DropReason::no_egress);
+  } else if (egress.non_ip == NonIp::kArpOnly && burst.packets[slot].ether_type != wire::ether_type::kArp) {
+    burst.drop(slot, base::DropReason::non_ip);
+  } else {
+    burst.outcomes[slot].egress = egress.port;
+    burst.pass(slot);
+  }
+}
+
+}  // namespace
+
+void decode_burst(PacketBurst& burst, const frame::Arena& arena, WorkerTables& tables) noexcept {
+  // The bytes were written by the NIC or another core: fetch them all before the first is read.
+  for (const frame::Frame& frame : burst.frames.frames()) __builtin_prefetch(arena.base() + frame.address);
+
+  burst.open = burst.all();
+  for (std::uint32_t slot = 0; slot < burst.frames.size(); ++slot) {
+    const frame::Frame& frame = burst.frames[slot];
+    const Egress& egress = tables.snapshot->forwarding.from(frame.port);
+    burst.outcomes[slot] = Outcome{};
+    burst.flows[slot] = base::FlowId{};
+    wire::Packet& packet = burst.packets[slot];
+    const base::DropReason reason = wire::decode(arena.data(frame), egress.domain, packet);
+    if (reason != base::DropReason::none) {
+      burst.drop(slot, reason);
+    } else if (packet.kind == wire::PacketKind::kNonIp) {
+      bridge_non_ip(burst, slot, egress);
+    } else {
+      burst.hashes[slot] = packet.key.hash(tables.secret);
+      tables.flows->prefetch(burst.hashes[slot]);
+    }
+  }
+}
+
+}  // namespace ringplane::worker

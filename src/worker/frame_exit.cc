@@ -1,0 +1,123 @@
+#include "worker/frame_exit.h"
+
+#include <span>
+#include <utility>
+
+#include "base/drop_reason.h"
+
+namespace ringplane::worker {
+namespace {
+
+void count_drops(WorkerCounters& counters, base::DropReason reason, std::uint64_t count) noexcept {
+  counters.dropped[static_cast<std::size_t>(reason)].add(count);
+}
+
+}  // namespace
+
+FrameExit::FrameExit(base::WorkerId self, const frame::Arena& arena, frame::FramePool& pool,
+                     std::uint32_t frames_per_worker, const std::vector<std::unique_ptr<Mailbox>>& mailboxes,
+                     WorkerCounters& counters)
+    : self_(self),
+      arena_(&arena),
+      pool_(&pool),
+      frames_per_worker_(frames_per_worker),
+      mailboxes_(&mailboxes),
+      counters_(&counters) {
+  homesick_.reserve(arena.frame_count());
+}
+
+void FrameExit::attach(base::PortId port, std::unique_ptr<port::Queue> queue) {
+  queues_[port.value] = std::move(queue);
+  waiting_[port.value] = std::make_unique<frame::Burst>();
+}
+
+void FrameExit::send(base::PortId port, const frame::Frame& frame) noexcept {
+  if (!port.valid() || queues_[port.value] == nullptr) {
+    count_drops(*counters_, base::DropReason::no_egress, 1);
+    release(frame.address);
+    return;
+  }
+  frame::Burst& waiting = *waiting_[port.value];
+  if (waiting.space() == 0) transmit_waiting(port);
+  waiting.push(frame);
+}
+
+void FrameExit::transmit_waiting(base::PortId port) noexcept {
+  frame::Burst& waiting = *waiting_[port.value];
+  if (waiting.empty()) return;
+  port::Queue& queue = *queues_[port.value];
+  const std::uint32_t sent = queue.alive() ? queue.transmit(waiting.frames()) : 0;
+  std::uint64_t bytes = 0;
+  for (std::uint32_t i = 0; i < sent; ++i) bytes += waiting[i].length;
+  counters_->passed.add(sent);
+  counters_->passed_bytes.add(bytes);
+  if (sent < waiting.size()) {
+    const auto reason = queue.alive() ? base::DropReason::tx_ring_full : base::DropReason::egress_down;
+    count_drops(*counters_, reason, waiting.size() - sent);
+    for (std::uint32_t i = sent; i < waiting.size(); ++i) release(waiting[i].address);
+  }
+  waiting.clear();
+}
+
+bool FrameExit::hand_over(base::WorkerId owner, const frame::Frame& frame) noexcept {
+  auto& ring = *(*mailboxes_)[owner.value]->from_peer[self_.value];
+  if (!ring.push(PeerMessage{.kind = PeerMessage::Kind::kFrame, .frame = frame})) return false;
+  has_mail_ |= std::uint64_t{1} << owner.value;
+  return true;
+}
+
+void FrameExit::release(std::uint64_t address) noexcept {
+  if (pool_->owns(address)) {
+    pool_->give(address);
+  } else {
+    homesick_.push_back(address);  // never allocates: a frame is here at most once
+  }
+}
+
+void FrameExit::send_home() noexcept {
+  std::size_t kept = 0;
+  for (const std::uint64_t address : homesick_) {
+    const std::uint32_t owner = owner_of(address);
+    auto& ring = *(*mailboxes_)[owner]->from_peer[self_.value];
+    if (ring.push(PeerMessage{.kind = PeerMessage::Kind::kHome, .frame = {.address = address}})) {
+      has_mail_ |= std::uint64_t{1} << owner;
+    } else {
+      homesick_[kept++] = address;
+    }
+  }
+  homesick_.resize(kept);
+}
+
+void FrameExit::flush() noexcept {
+  for (std::uint8_t i = 0; i < base::kMaxPorts; ++i) {
+    if (queues_[i] == nullptr) continue;
+    transmit_waiting(base::PortId{i});
+    port::Queue& queue = *queues_[i];
+    queue.flush();
+    for (const std::uint64_t address : queue.foreign_frames()) release(address);
+    queue.clear_foreign_frames();
+  }
+  send_home();
+  for (; has_mail_ != 0; has_mail_ &= has_mail_ - 1) {
+    (*mailboxes_)[static_cast<std::size_t>(std::countr_zero(has_mail_))]->wake_up.notify();
+  }
+}
+
+void FrameExit::close(const std::vector<frame::FramePool*>& pools) noexcept {
+  const auto give = [&](std::uint64_t address) { pools[owner_of(address)]->give(address); };
+  for (std::uint8_t i = 0; i < base::kMaxPorts; ++i) {
+    if (queues_[i] == nullptr) continue;
+    for (const frame::Frame& frame : waiting_[i]->frames()) give(frame.address);
+    waiting_[i]->clear();
+    port::Queue& queue = *queues_[i];
+    for (const std::uint64_t address : queue.foreign_frames()) give(address);
+    queue.clear_foreign_frames();
+    queue.close();
+    for (const std::uint64_t address : queue.foreign_frames()) give(address);
+    queue.clear_foreign_frames();
+  }
+  for (const std::uint64_t address : homesick_) give(address);
+  homesick_.clear();
+}
+
+}  // namespace ringplane::worker

@@ -1,0 +1,67 @@
+#include "worker/rule_paths.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/hash.h"
+
+namespace ringplane::worker {
+namespace {
+
+// Rule sets pair few of their rules with each other: most have one rule that passes everything out.
+constexpr std::uint32_t kMinPaths = 4096;
+constexpr std::uint32_t kPathsPerRule = 4;
+constexpr std::uint32_t kMaxPaths = 1U << 20;
+
+}  // namespace
+
+RulePaths::RulePaths(std::uint32_t rule_count)
+    : capacity_(std::clamp(std::min(rule_count, kMaxPaths) * kPathsPerRule, kMinPaths, kMaxPaths)),
+      rule_count_(rule_count),
+      slot_mask_(std::bit_ceil(capacity_ * 2) - 1),
+      paths_(std::make_unique<RulePath[]>(capacity_)),
+      slots_(std::make_unique<std::uint32_t[]>(std::size_t{slot_mask_} + 1)),
+      states_(std::make_unique<std::uint32_t[]>(rule_count)),
+      sources_(std::make_unique<std::uint32_t[]>(rule_count)) {}
+
+std::uint32_t RulePaths::home(base::RuleId in, base::RuleId out) const noexcept {
+  const std::uint64_t pair = (std::uint64_t{in.value} << 32) | out.value;
+  return static_cast<std::uint32_t>(base::fold_multiply(pair ^ 0x9e3779b97f4a7c15ULL, 0xbf58476d1ce4e5b9ULL)) & slot_mask_;
+}
+
+base::RulePathId RulePaths::find(base::RuleId in, base::RuleId out) noexcept {
+  std::uint32_t slot = home(in, out);
+  for (; slots_[slot] != 0; slot = (slot + 1) & slot_mask_) {
+    const RulePath& path = paths_[slots_[slot] - 1];
+    if (path.in == in && path.out == out) return {slots_[slot] - 1};
+  }
+  const std::uint32_t index = size_.load(std::memory_order_relaxed);
+  if (index == capacity_) return {};
+  paths_[index].in = in;
+  paths_[index].out = out;
+  slots_[slot] = index + 1;
+  size_.store(index + 1, std::memory_order_release);
+  return {index};
+}
+
+void RulePaths::flow_began(base::RulePathId id) noexcept {
+  RulePath& path = paths_[id.value];
+  path.flows.add(1);
+  path.flows_total.add(1);
+  if (path.in.valid()) ++states_[path.in.value];
+  if (path.out.valid() && path.out != path.in) ++states_[path.out.value];
+}
+
+void RulePaths::flow_ended(base::RulePathId id) noexcept {
+  RulePath& path = paths_[id.value];
+  path.flows.subtract(1);
+  if (path.in.valid()) --states_[path.in.value];
+  if (path.out.valid() && path.out != path.in) --states_[path.out.value];
+}
+
+std::uint64_t RulePaths::memory_bytes() const noexcept {
+  return capacity_ * sizeof(RulePath) + (std::uint64_t{slot_mask_} + 1) * sizeof(std::uint32_t) +
+         std::uint64_t{rule_count_} * 2 * sizeof(std::uint32_t);
+}
+
+}  // namespace ringplane::worker

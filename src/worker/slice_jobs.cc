@@ -1,0 +1,36 @@
+#include "worker/slice_jobs.h"
+
+#include "flow/flow.h"
+
+namespace ringplane::worker {
+
+std::uint32_t dump_slice(std::uint32_t cursor, std::uint32_t count, std::uint64_t now_ns, WorkerTables& tables,
+                         FlowDump& dump) noexcept {
+  const std::uint32_t next = tables.flows->visit_slice(cursor, count, [&](base::FlowId id) {
+    if (dump.records.size() == dump.records.capacity()) return;
+    flow::FlowDetails details = tables.flows->details(id, now_ns);
+    // Rules of an older snapshot mean nothing to the reader.
+    if (!tables.is_current(tables.flows->at(id))) details.rule = {};
+    dump.records.push_back(details);
+  });
+  return dump.records.size() == dump.records.capacity() ? 0 : next;
+}
+
+void flush_slice(std::uint32_t count, WorkerTables& tables) noexcept {
+  FlushJob& job = tables.flush_job;
+  job.cursor = tables.flows->visit_slice(job.cursor, count, [&](base::FlowId id) {
+    const flow::Flow& flow = tables.flows->at(id);
+    const wire::FlowKey key = tables.flows->key_of(id);
+    const std::size_t original = flow.has(flow::flow_flag::kOriginalUpper) ? 1 : 0;
+    if (key.family != job.source.family || key.address[original] != job.source.address) return;
+    if (job.rule.valid()) {
+      if (!tables.is_current(flow)) return;
+      const RulePath& path = tables.paths->at(base::RulePathId{flow.rule});
+      if (path.in != job.rule && path.out != job.rule) return;
+    }
+    tables.flows->erase(id);
+  });
+  job.active = job.cursor != 0;
+}
+
+}  // namespace ringplane::worker

@@ -1,0 +1,19 @@
+// Work over all flows that must not hold up a packet: done in slices, a few records a turn.
+#pragma once
+
+#include <cstdint>
+
+#include "worker/mailbox.h"
+#include "worker/worker_tables.h"
+
+namespace ringplane::worker {
+
+/// Writes the live flows among the next `count` records from `cursor` on into `dump`, as far as it has room; returns
+/// the cursor to go on with, 0 when all were seen or the dump is full.
+[[nodiscard]] std::uint32_t dump_slice(std::uint32_t cursor, std::uint32_t count, std::uint64_t now_ns,
+                                       WorkerTables& tables, FlowDump& dump) noexcept;
+
+/// Goes on with tables.flush_job, which is active; clears `active` when all records were seen.
+void flush_slice(std::uint32_t count, WorkerTables& tables) noexcept;
+
+}  // namespace ringplane::worker

@@ -1,0 +1,62 @@
+#include "worker/snapshot.h"
+
+#include <utility>
+
+namespace ringplane::worker {
+namespace {
+
+flow::FlowTimeouts to_flow_timeouts(const firewall::Timeouts& timeouts, std::uint32_t worker_count) {
+  flow::FlowTimeouts result;
+  for (std::size_t i = 0; i < firewall::kTimeoutCount; ++i) {
+    if (const auto timeout = flow::timeout_class_of(firewall::kTimeoutNames[i])) {
+      result[*timeout] = std::min(timeouts.value[i], flow::kMaxTimeoutSeconds);
+    }
+  }
+  result.adaptive_start_flows = timeouts[firewall::Timeout::kAdaptiveStart] / worker_count;
+  result.adaptive_end_flows = timeouts[firewall::Timeout::kAdaptiveEnd] / worker_count;
+  return result;
+}
+
+bool adaptive_is_set(const firewall::Options& options) {
+  constexpr std::uint32_t kBits = (1U << static_cast<unsigned>(firewall::Timeout::kAdaptiveStart)) |
+                                  (1U << static_cast<unsigned>(firewall::Timeout::kAdaptiveEnd));
+  return (options.timeouts_set & kBits) != 0;
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<Snapshot>> make_snapshot(std::uint16_t generation,
+                                                      std::shared_ptr<const firewall::Policy> policy,
+                                                      const Forwarding& forwarding, std::uint32_t states_per_worker,
+                                                      std::uint32_t worker_count) {
+  constexpr std::size_t kMaxTimeoutSets = 256;
+  auto snapshot = std::make_unique<Snapshot>();
+  snapshot->generation = generation;
+  snapshot->forwarding = forwarding;
+  const firewall::Ruleset& ruleset = policy->ruleset();
+  const firewall::Options& options = ruleset.options;
+  const auto add_set = [&](const firewall::Timeouts& timeouts, bool adaptive_written) {
+    flow::FlowTimeouts set = to_flow_timeouts(timeouts, worker_count);
+    if (!adaptive_written) set.set_adaptive_defaults(states_per_worker);
+    snapshot->timeout_sets.push_back(set);
+  };
+  add_set(options.timeouts, adaptive_is_set(options));
+  for (const firewall::StateOptions& state_options : ruleset.state_options) {
+    std::size_t set = 0;
+    if (state_options.timeouts.set != 0) {
+      set = snapshot->timeout_sets.size();
+      if (set == kMaxTimeoutSets) {
+        return base::fail("more than 255 groups of state options with timeouts of their own: share some between rules",
+                          base::ErrorKind::kBadConfiguration);
+      }
+      add_set(state_options.timeouts.over(options.timeouts),
+              adaptive_is_set(options) || state_options.timeouts.has(firewall::Timeout::kAdaptiveStart) ||
+                  state_options.timeouts.has(firewall::Timeout::kAdaptiveEnd));
+    }
+    snapshot->timeout_set_of_options.push_back(static_cast<std::uint8_t>(set));
+  }
+  snapshot->policy = std::move(policy);
+  return snapshot;
+}
+
+}  // namespace ringplane::worker

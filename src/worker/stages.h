@@ -1,0 +1,33 @@
+// The stages a packet goes through, in this order (pipeline.cc composes them). Each is a pass over a burst: it looks at
+// the slots that are still open and closes those it decides. They share nothing but the burst and the worker's tables.
+#pragma once
+
+#include "frame/arena.h"
+#include "worker/frame_exit.h"
+#include "worker/packet_burst.h"
+#include "worker/worker_tables.h"
+
+namespace ringplane::worker {
+
+/// Reads the headers (step 4) and hashes the keys. Closes what is malformed, and what is not IP.
+void decode_burst(PacketBurst& burst, const frame::Arena& arena, WorkerTables& tables) noexcept;
+
+/// Hands frames whose flow another worker owns over to it (mailbox_full if that cannot take them). With one worker
+/// there is nothing to do.
+void steer_burst(PacketBurst& burst, WorkerTables& tables, FrameExit& exit) noexcept;
+
+/// Finds the flows of the whole burst and takes the conntrack step of each packet that has one (steps 5 and 6). Flows
+/// of an older snapshot are judged by the present rules first. Leaves open what has no flow.
+void track_burst(PacketBurst& burst, WorkerTables& tables) noexcept;
+
+/// Asks the rules about every packet that is still open, ingress side and egress side, and makes flows (step 7).
+/// Closes all.
+void admit_burst(PacketBurst& burst, WorkerTables& tables) noexcept;
+
+/// Counts what was decided and writes the log records.
+void account_burst(const PacketBurst& burst, WorkerTables& tables) noexcept;
+
+/// Sends, answers or releases every frame that is still here (step 9). Afterwards the burst owns none.
+void forward_burst(PacketBurst& burst, const frame::Arena& arena, WorkerTables& tables, FrameExit& exit) noexcept;
+
+}  // namespace ringplane::worker

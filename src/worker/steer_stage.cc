@@ -1,0 +1,22 @@
+#include "worker/stages.h"
+
+namespace ringplane::worker {
+
+void steer_burst(PacketBurst& burst, WorkerTables& tables, FrameExit& exit) noexcept {
+  if (tables.worker_count == 1) return;
+  for_each_slot(burst.open, [&](std::uint32_t slot) {
+    const wire::PacketKind kind = burst.packets[slot].kind;
+    // Only what can have a flow has an owner; the rest is decided where it arrived.
+    if (kind != wire::PacketKind::kFlow && kind != wire::PacketKind::kIcmpError) return;
+    const base::WorkerId owner = tables.owner_of(burst.hashes[slot]);
+    if (owner == tables.id) return;
+    if (exit.hand_over(owner, burst.frames[slot])) {
+      burst.outcomes[slot].verdict = Verdict::kHandedOver;
+      burst.close(slot);
+    } else {
+      burst.drop(slot, base::DropReason::mailbox_full);
+    }
+  });
+}
+
+}  // namespace ringplane::worker

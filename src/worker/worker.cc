@@ -1,0 +1,207 @@
+#include "worker/worker.h"
+
+#include <poll.h>
+
+#include <array>
+#include <utility>
+
+#include "base/clock.h"
+#include "worker/flow_admission.h"
+#include "worker/recheck.h"
+#include "worker/slice_jobs.h"
+
+namespace ringplane::worker {
+namespace {
+
+constexpr std::uint32_t kMailboxBurst = frame::Burst::kCapacity;
+/// Flows that one turn looks at for each of its background duties: small enough that no packet waits for them.
+constexpr std::uint32_t kExpiryBudget = 64;
+constexpr std::uint32_t kSliceFlows = 64;
+constexpr std::uint32_t kLogSlots = 4096;
+constexpr std::uint32_t kOverloadSlots = 1024;
+/// Longest sleep: timers must go on without traffic.
+constexpr int kSleepMs = 100;
+
+}  // namespace
+
+Worker::Worker(const WorkerOptions& options, const frame::Arena& arena, frame::FramePool& pool,
+               std::uint32_t frames_per_worker, const std::vector<std::unique_ptr<Mailbox>>& mailboxes)
+    : arena_(arena),
+      pool_(pool),
+      mailboxes_(mailboxes),
+      mailbox_(*mailboxes[options.id.value]),
+      exit_(options.id, arena, pool, frames_per_worker, mailboxes, tables_.counters),
+      spin_turns_(options.spin_turns) {
+  tables_.id = options.id;
+  tables_.worker_count = options.worker_count;
+  tables_.secret = options.secret;
+  tables_.random = base::Random(options.seed);
+  tables_.log_tokens = base::TokenBucket(options.log_per_second);
+  tables_.reply_tokens = base::TokenBucket(options.replies_per_second);
+  tables_.overlay = std::make_unique<firewall::TableOverlay>(options.overlay_capacity, options.secret);
+  tables_.log = std::make_unique<frame::SpscRing<LogRecord>>(kLogSlots);
+  tables_.overloads = std::make_unique<frame::SpscRing<OverloadEvent>>(kOverloadSlots);
+}
+
+base::Result<std::unique_ptr<Worker>> Worker::create(const WorkerOptions& options, const frame::Arena& arena,
+                                                     frame::FramePool& pool, std::uint32_t frames_per_worker,
+                                                     const std::vector<std::unique_ptr<Mailbox>>& mailboxes,
+                                                     SnapshotChange& first, std::uint64_t now_ns) {
+  std::unique_ptr<Worker> worker(new Worker(options, arena, pool, frames_per_worker, mailboxes));
+  auto flows = flow::FlowTable::create(
+      {.capacity = options.flow_capacity, .secret = options.secret, .huge_pages = options.huge_pages}, now_ns);
+  if (!flows) return std::unexpected(std::move(flows.error()));
+  worker->tables_.flows = std::move(*flows);
+  worker->tables_.flows->set_end_hook({.function = close_accounts, .context = &worker->tables_});
+  worker->tables_.sources = std::make_unique<flow::SourceTable>(options.source_capacity, options.secret);
+  worker->take_snapshot(first);
+  return worker;
+}
+
+void Worker::attach(base::PortId port, std::unique_ptr<port::Queue> queue) {
+  exit_.attach(port, std::move(queue));
+  ports_.push_back(port);
+}
+
+bool Worker::run_once(std::uint64_t now_ns) {
+  bool busy = read_control(now_ns);
+  busy |= read_peers(now_ns);
+  const bool received = receive(now_ns);
+  busy |= received;
+  busy |= keep_time(now_ns);
+  exit_.flush();
+  tables_.counters.turns.add(1);
+  if (received) tables_.counters.busy_turns.add(1);
+  return busy;
+}
+
+bool Worker::read_control(std::uint64_t now_ns) {
+  ControlMessage message;
+  bool any = false;
+  while (mailbox_.from_control.pop(message)) {
+    any = true;
+    switch (message.kind) {
+      case ControlMessage::Kind::kSnapshot:
+        take_snapshot(*message.change);
+        rechecking_ = true;
+        recheck_cursor_ = 0;
+        break;
+      case ControlMessage::Kind::kTableAddition:
+        if (tables_.overlay->insert(message.addition.table, message.addition.host) == firewall::TableOverlay::Inserted::kFull) {
+          tables_.counters.overload_lost.add(1);
+        }
+        break;
+      case ControlMessage::Kind::kFlowDump:
+        dump_ = message.dump;
+        dump_cursor_ = 0;
+        break;
+    }
+  }
+  if (dump_ != nullptr) {
+    any = true;
+    dump_cursor_ = dump_slice(dump_cursor_, kSliceFlows, now_ns, tables_, *dump_);
+    if (dump_cursor_ == 0) std::exchange(dump_, nullptr)->done.store(true, std::memory_order_release);
+  }
+  return any;
+}
+
+void Worker::take_snapshot(SnapshotChange& change) {
+  tables_.snapshot = change.snapshot;
+  tables_.paths = change.paths;
+  tables_.flows->set_timeouts(change.snapshot->timeout_sets);
+  tables_.sources->clear();  // the recheck opens the accounts of the flows that stay
+  tables_.overlay->clear();
+  tables_.flush_job.active = false;
+  for (const TableAddition& addition : change.additions) {
+    if (tables_.overlay->insert(addition.table, addition.host) == firewall::TableOverlay::Inserted::kFull) {
+      tables_.counters.overload_lost.add(1);
+    }
+  }
+  change.taken.store(true, std::memory_order_release);
+}
+
+bool Worker::read_peers(std::uint64_t now_ns) {
+  std::array<PeerMessage, kMailboxBurst> messages;
+  bool any = false;
+  for (const auto& ring : mailbox_.from_peer) {
+    const std::uint32_t count = ring->pop(std::span<PeerMessage>(messages));
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (messages[i].kind == PeerMessage::Kind::kFrame) {
+        burst_.frames.push(messages[i].frame);
+      } else {
+        pool_.give(messages[i].frame.address);
+      }
+    }
+    any |= count > 0;
+    if (burst_.frames.empty()) continue;
+    burst_.now_ns = now_ns;
+    run_pipeline(burst_, arena_, tables_, exit_, observer_);
+  }
+  return any;
+}
+
+bool Worker::receive(std::uint64_t now_ns) {
+  bool any = false;
+  for (const base::PortId port : ports_) {
+    if (exit_.queue(port)->receive(burst_.frames) == 0) continue;
+    any = true;
+    burst_.now_ns = now_ns;
+    run_pipeline(burst_, arena_, tables_, exit_, observer_);
+  }
+  return any;
+}
+
+bool Worker::keep_time(std::uint64_t now_ns) {
+  const bool expiring = tables_.flows->expire(now_ns, kExpiryBudget) == kExpiryBudget;
+  if (rechecking_) {
+    recheck_cursor_ = recheck_slice(recheck_cursor_, kSliceFlows, tables_);
+    rechecking_ = recheck_cursor_ != 0;
+  }
+  if (tables_.flush_job.active) flush_slice(kSliceFlows, tables_);
+  return expiring || rechecking_ || tables_.flush_job.active;
+}
+
+void Worker::run() {
+  while (!stopping_.load(std::memory_order_relaxed)) {
+    if (run_once(base::monotonic_ns())) {
+      idle_turns_ = 0;
+    } else if (++idle_turns_ > spin_turns_ && spin_turns_ != 0xffffffff) {
+      sleep();
+    }
+  }
+}
+
+void Worker::sleep() {
+  std::array<pollfd, base::kMaxPorts + 1> waits;
+  nfds_t count = 0;
+  waits[count++] = {.fd = mailbox_.wake_up.descriptor(), .events = POLLIN, .revents = 0};
+  for (const base::PortId port : ports_) {
+    const port::Queue& queue = *exit_.queue(port);
+    if (queue.alive() && queue.poll_descriptor() >= 0) waits[count++] = {.fd = queue.poll_descriptor(), .events = POLLIN, .revents = 0};
+  }
+  mailbox_.wake_up.announce_sleep();
+  bool mail = !mailbox_.from_control.empty() || stopping_.load(std::memory_order_seq_cst);
+  for (const auto& ring : mailbox_.from_peer) mail |= !ring->empty();
+  if (!mail) {
+    tables_.counters.sleeps.add(1);
+    poll(waits.data(), count, kSleepMs);
+  }
+  mailbox_.wake_up.end_sleep();
+}
+
+void Worker::stop() noexcept {
+  stopping_.store(true, std::memory_order_seq_cst);
+  mailbox_.wake_up.notify();
+}
+
+void Worker::close(const std::vector<frame::FramePool*>& pools) noexcept {
+  for (const auto& ring : mailbox_.from_peer) {
+    PeerMessage message;
+    while (ring->pop(message)) {
+      pools[exit_.owner_of(message.frame.address)]->give(message.frame.address);
+    }
+  }
+  exit_.close(pools);
+}
+
+}  // namespace ringplane::worker

@@ -1,0 +1,65 @@
+// WorkerTables: what one worker knows, beside the frames it holds: the snapshot it works by, its flows, its counts.
+// The stages of the pipeline are functions over a burst and this. Owner thread only, but for the counters.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/hash.h"
+#include "base/ids.h"
+#include "base/random.h"
+#include "base/token_bucket.h"
+#include "firewall/table_overlay.h"
+#include "flow/flow_table.h"
+#include "flow/source_table.h"
+#include "frame/spsc_ring.h"
+#include "worker/log_record.h"
+#include "worker/mailbox.h"
+#include "worker/rule_paths.h"
+#include "worker/snapshot.h"
+#include "worker/worker_counters.h"
+
+namespace ringplane::worker {
+
+/// To the control thread: `overload` has put an address into a table; the other workers must hear of it.
+struct OverloadEvent {
+  std::uint16_t generation = 0;  ///< of the snapshot that `table` is of
+  TableAddition addition;
+};
+
+/// `overload ... flush`: end the flows of one source, slice by slice.
+struct FlushJob {
+  wire::HostAddress source;
+  base::RuleId rule;  ///< none: of every rule (flush global)
+  std::uint32_t cursor = 0;
+  bool active = false;
+};
+
+struct WorkerTables {
+  base::WorkerId id;
+  std::uint32_t worker_count = 1;
+  base::HashSecret secret{};
+  base::Random random{0};
+
+  const Snapshot* snapshot = nullptr;
+  RulePaths* paths = nullptr;
+  std::unique_ptr<flow::FlowTable> flows;
+  std::unique_ptr<flow::SourceTable> sources;
+  std::unique_ptr<firewall::TableOverlay> overlay;
+  FlushJob flush_job;
+
+  base::TokenBucket log_tokens{0};
+  base::TokenBucket reply_tokens{0};
+  std::unique_ptr<frame::SpscRing<LogRecord>> log;
+  std::unique_ptr<frame::SpscRing<OverloadEvent>> overloads;
+  WorkerCounters counters;
+
+  [[nodiscard]] const firewall::Policy& policy() const noexcept { return *snapshot->policy; }
+  [[nodiscard]] bool is_current(const flow::Flow& flow) const noexcept { return flow.generation == snapshot->generation; }
+  /// The worker that owns the flow with this hash; the flow index uses the lower bits.
+  [[nodiscard]] base::WorkerId owner_of(std::uint64_t hash) const noexcept {
+    return {static_cast<std::uint8_t>(((hash >> 48) * worker_count) >> 16)};
+  }
+};
+
+}  // namespace ringplane::worker
