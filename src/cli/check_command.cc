@@ -1,6 +1,7 @@
-#include <CLI/App.hpp>
 #include <cstdio>
 #include <memory>
+
+#include <CLI/App.hpp>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
@@ -30,7 +31,8 @@ int check(const RulesSource& source, bool json, bool verbose) {
   if (!loaded) return kExitUsage;
   const firewall::Ruleset& ruleset = loaded->parsed.ruleset;
   if (json) {
-    nlohmann::ordered_json report{{"ok", loaded->ok()}, {"rules", ruleset.rules.size()}, {"tables", ruleset.tables.size()}};
+    nlohmann::ordered_json report{
+        {"ok", loaded->ok()}, {"rules", ruleset.rules.size()}, {"tables", ruleset.tables.size()}};
     report["diagnostics"] = nlohmann::ordered_json::array();
     for (const auto& diagnostic : loaded->diagnostics) report["diagnostics"].push_back(to_json(diagnostic));
     std::printf("%s\n", report.dump(2).c_str());
@@ -51,11 +53,13 @@ void add_check(CLI::App& app, Command& chosen) {
     bool verbose = false;
   };
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("check", "parses configuration and rules, prints every error, changes nothing");
+  CLI::App* command =
+      app.add_subcommand("check", "parses configuration and rules, prints every error, changes nothing");
   add_rules_options(*command, options->source);
   command->add_flag("--json", options->json, "the result as JSON");
   command->add_flag("-v,--verbose", options->verbose, "also print options, tables and rules as they were understood");
-  command->callback([&chosen, options] { chosen = [options] { return check(options->source, options->json, options->verbose); }; });
+  command->callback(
+      [&chosen, options] { chosen = [options] { return check(options->source, options->json, options->verbose); }; });
 }
 
 }  // namespace ringplane::cli

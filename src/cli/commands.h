@@ -2,8 +2,9 @@
 // 0 fine, 1 failed (a check failed, a packet is blocked), 2 usage, 78 bad configuration.
 #pragma once
 
-#include <CLI/App.hpp>
 #include <functional>
+
+#include <CLI/App.hpp>
 
 namespace ringplane::cli {
 

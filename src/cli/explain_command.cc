@@ -1,8 +1,9 @@
-#include <CLI/App.hpp>
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
+
+#include <CLI/App.hpp>
+#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/rules_source.h"
@@ -63,7 +64,8 @@ int explain(const RulesSource& source, const std::string& packet, bool json) {
     return kExitUsage;
   }
   const firewall::Explanation explanation = firewall::explain(ruleset, *line);
-  std::printf("%s\n", json ? to_json(ruleset, explanation).dump(2).c_str() : firewall::to_text(ruleset, explanation).c_str());
+  std::printf("%s\n",
+              json ? to_json(ruleset, explanation).dump(2).c_str() : firewall::to_text(ruleset, explanation).c_str());
   return explanation.passes ? kExitFine : kExitFailed;
 }
 
@@ -76,7 +78,8 @@ void add_explain(CLI::App& app, Command& chosen) {
     bool json = false;
   };
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("explain", "what the rules do with one packet, and why; exits 1 if they block it");
+  CLI::App* command =
+      app.add_subcommand("explain", "what the rules do with one packet, and why; exits 1 if they block it");
   add_rules_options(*command, options->source);
   command->add_flag("--json", options->json, "the account as JSON");
   command
@@ -84,9 +87,8 @@ void add_explain(CLI::App& app, Command& chosen) {
                    "such as 'in on lan proto tcp from 10.0.0.5 port 40000 to 192.0.2.10 port 22 flags S';\n"
                    "'in on lan out on wan ...' asks both sides")
       ->required();
-  command->callback([&chosen, options] {
-    chosen = [options] { return explain(options->source, options->packet, options->json); };
-  });
+  command->callback(
+      [&chosen, options] { chosen = [options] { return explain(options->source, options->packet, options->json); }; });
 }
 
 }  // namespace ringplane::cli

@@ -1,7 +1,8 @@
-#include <CLI/App.hpp>
 #include <cstdio>
 #include <memory>
 #include <string>
+
+#include <CLI/App.hpp>
 
 #include "cli/commands.h"
 
@@ -13,7 +14,9 @@ void add_import(CLI::App& app, Command& chosen) {
   command->add_option("format", *format, "iptables-save")->required();
   command->callback([&chosen, format] {
     chosen = [format] {
-      std::fprintf(stderr, "ringplane: not yet: import of '%s'; write the rules in pf.conf form and try them with 'ringplane check -f'\n",
+      std::fprintf(stderr,
+                   "ringplane: not yet: import of '%s'; write the rules in pf.conf form and try them with 'ringplane "
+                   "check -f'\n",
                    format->c_str());
       return kExitFailed;
     };

@@ -1,8 +1,9 @@
+#include <cstdio>
+#include <exception>
+
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
-#include <cstdio>
-#include <exception>
 
 #include "cli/commands.h"
 

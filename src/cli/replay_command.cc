@@ -1,9 +1,10 @@
-#include <CLI/App.hpp>
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
+
+#include <CLI/App.hpp>
+#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "control/replay.h"
@@ -37,9 +38,12 @@ int run_replay(ReplayWords& words) {
   }
   for (const std::string& warning : summary->warnings) std::fprintf(stderr, "ringplane: %s\n", warning.c_str());
   if (words.json) {
-    const nlohmann::ordered_json report{{"packets", summary->packets},         {"passed", summary->passed},
-                                        {"dropped", summary->dropped},         {"rejected", summary->rejected},
-                                        {"flows_total", summary->flows_total}, {"flows_live", summary->flows_live},
+    const nlohmann::ordered_json report{{"packets", summary->packets},
+                                        {"passed", summary->passed},
+                                        {"dropped", summary->dropped},
+                                        {"rejected", summary->rejected},
+                                        {"flows_total", summary->flows_total},
+                                        {"flows_live", summary->flows_live},
                                         {"cut", summary->cut}};
     std::printf("%s\n", nlohmann::ordered_json{{"summary", report}}.dump().c_str());
   } else {
@@ -59,11 +63,15 @@ int run_replay(ReplayWords& words) {
 
 void add_replay(CLI::App& app, Command& chosen) {
   auto words = std::make_shared<ReplayWords>();
-  CLI::App* command = app.add_subcommand("replay", "captures through the same pipeline: no root, no NIC; one JSON line per packet");
+  CLI::App* command =
+      app.add_subcommand("replay", "captures through the same pipeline: no root, no NIC; one JSON line per packet");
   command->add_option("-f,--file", words->options.rules_path, "rules file (pf.conf)")->required();
-  command->add_option("--in", words->inputs, "PORT=FILE: a capture as received on that port; once or twice")->required();
-  command->add_option("--peer", words->options.peer, "name of the other port when there is one --in (default wan, or lan for wan)");
-  command->add_option("--out-dir", words->options.out_dir, "write forwarded packets to DIR/PORT.pcap, by the port they leave by");
+  command->add_option("--in", words->inputs, "PORT=FILE: a capture as received on that port; once or twice")
+      ->required();
+  command->add_option("--peer", words->options.peer,
+                      "name of the other port when there is one --in (default wan, or lan for wan)");
+  command->add_option("--out-dir", words->options.out_dir,
+                      "write forwarded packets to DIR/PORT.pcap, by the port they leave by");
   command->add_flag("--quiet", words->quiet, "no line per packet, only the summary");
   command->add_flag("--json", words->json, "the summary as a last JSON line too");
   command->callback([&chosen, words] { chosen = [words] { return run_replay(*words); }; });

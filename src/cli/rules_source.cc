@@ -14,7 +14,8 @@ void add_rules_options(CLI::App& command, RulesSource& source) {
 }
 
 bool LoadedRules::ok() const noexcept {
-  return std::ranges::none_of(diagnostics, [](const auto& each) { return each.severity == firewall::Severity::kError; });
+  return std::ranges::none_of(diagnostics,
+                              [](const auto& each) { return each.severity == firewall::Severity::kError; });
 }
 
 std::optional<LoadedRules> load_rules(const RulesSource& source) {
@@ -33,11 +34,13 @@ std::optional<LoadedRules> load_rules(const RulesSource& source) {
   }
   for (const std::string& macro : source.macros) {
     const auto equals = macro.find('=');
-    environment.macros.emplace_back(macro.substr(0, equals), equals == std::string::npos ? "" : macro.substr(equals + 1));
+    environment.macros.emplace_back(macro.substr(0, equals),
+                                    equals == std::string::npos ? "" : macro.substr(equals + 1));
   }
   if (!rules_path.empty()) {
     loaded.parsed = firewall::parse_file(rules_path, environment);
-    loaded.diagnostics.insert(loaded.diagnostics.end(), loaded.parsed.diagnostics.begin(), loaded.parsed.diagnostics.end());
+    loaded.diagnostics.insert(loaded.diagnostics.end(), loaded.parsed.diagnostics.begin(),
+                              loaded.parsed.diagnostics.end());
   }
   return loaded;
 }

@@ -2,11 +2,12 @@
 // `-f pf.conf` alone (every interface it names is taken as a port).
 #pragma once
 
-#include <CLI/App.hpp>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <CLI/App.hpp>
 
 #include "firewall/parser.h"
 

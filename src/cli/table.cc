@@ -1,8 +1,9 @@
 #include "cli/table.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <vector>
+
+#include <nlohmann/json.hpp>
 
 namespace ringplane::cli {
 namespace {

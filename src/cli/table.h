@@ -1,8 +1,9 @@
 // A list of flat JSON objects as an aligned table for a terminal.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
+
+#include <nlohmann/json_fwd.hpp>
 
 namespace ringplane::cli {
 

@@ -1,11 +1,12 @@
-#include <CLI/App.hpp>
 #include <cstdio>
 #include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include <CLI/App.hpp>
+#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/rules_source.h"
@@ -45,17 +46,20 @@ int test(const RulesSource& source, const std::string& path, bool json) {
   std::vector<Failure> failures;
   for (const firewall::PacketLine& line : tests->lines) {
     std::string why;
-    if (!firewall::expectation_holds(ruleset, line, firewall::explain(ruleset, line), &why)) failures.push_back({&line, why});
+    if (!firewall::expectation_holds(ruleset, line, firewall::explain(ruleset, line), &why))
+      failures.push_back({&line, why});
   }
   if (json) {
     Json report{{"tests", tests->lines.size()}, {"failed", failures.size()}, {"failures", Json::array()}};
     for (const Failure& failure : failures) {
-      report["failures"].push_back({{"file", path}, {"line", failure.line->line}, {"packet", failure.line->text}, {"why", failure.why}});
+      report["failures"].push_back(
+          {{"file", path}, {"line", failure.line->line}, {"packet", failure.line->text}, {"why", failure.why}});
     }
     std::printf("%s\n", report.dump(2).c_str());
   } else {
     for (const Failure& failure : failures) {
-      std::printf("%s:%u: %s\n  %s\n", path.c_str(), failure.line->line, failure.why.c_str(), failure.line->text.c_str());
+      std::printf("%s:%u: %s\n  %s\n", path.c_str(), failure.line->line, failure.why.c_str(),
+                  failure.line->text.c_str());
     }
     std::printf("%zu of %zu tests hold\n", tests->lines.size() - failures.size(), tests->lines.size());
   }
@@ -78,8 +82,10 @@ void add_test(CLI::App& app, Command& chosen) {
   CLI::App* command = app.add_subcommand("test", "unit tests for rules: a file of packets, each with what it expects");
   add_rules_options(*command, options->source);
   command->add_flag("--json", options->json, "the result as JSON");
-  command->add_option("tests", options->path, "file of lines such as 'in on lan proto tcp ... expect block by \"ssh\"'")->required();
-  command->callback([&chosen, options] { chosen = [options] { return test(options->source, options->path, options->json); }; });
+  command->add_option("tests", options->path, "file of lines such as 'in on lan proto tcp ... expect block by \"ssh\"'")
+      ->required();
+  command->callback(
+      [&chosen, options] { chosen = [options] { return test(options->source, options->path, options->json); }; });
 }
 
 }  // namespace ringplane::cli

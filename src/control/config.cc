@@ -8,10 +8,10 @@
 #include <set>
 #include <sstream>
 #include <string_view>
-#include <toml++/toml.h>
 #include <utility>
 
 #include "base/ids.h"
+#include <toml++/toml.h>
 
 namespace ringplane::control {
 namespace {
@@ -78,7 +78,8 @@ class Section {
   template <class Integer>
   void numbers(std::string_view key, std::vector<Integer>& into, std::uint32_t low, std::uint32_t high) {
     each(key, [&](const toml::node& node) {
-      if (const auto value = number_of(node, "each of " + quoted(key), low, high)) into.push_back(static_cast<Integer>(*value));
+      if (const auto value = number_of(node, "each of " + quoted(key), low, high))
+        into.push_back(static_cast<Integer>(*value));
     });
   }
   void texts(std::string_view key, std::vector<std::string>& into) {
@@ -127,7 +128,8 @@ class Section {
 
  private:
   static std::string quoted(std::string_view key) { return "'" + std::string(key) + "'"; }
-  std::optional<std::uint32_t> number_of(const toml::node& node, const std::string& what, std::uint32_t low, std::uint32_t high) {
+  std::optional<std::uint32_t> number_of(const toml::node& node, const std::string& what, std::uint32_t low,
+                                         std::uint32_t high) {
     const auto* value = node.as_integer();
     if (value == nullptr || value->get() < low || value->get() > high) {
       errors_.add(node, what + " must be a number from " + std::to_string(low) + " to " + std::to_string(high));
@@ -173,8 +175,10 @@ void read_mode(Section& section, PortConfig& port, Errors& errors) {
 }
 
 bool is_port_name(const std::string& name) {
-  return !name.empty() && name.size() <= 15 &&
-         std::ranges::all_of(name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.'; });
+  return !name.empty() && name.size() <= 15 && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '.';
+  });
 }
 
 void read_port(Section& section, Config& config, Errors& errors) {
@@ -188,7 +192,8 @@ void read_port(Section& section, Config& config, Errors& errors) {
   }
   for (const PortConfig& other : config.ports) {
     if (other.name == port.name) errors.add(section.table(), "there are two ports named '" + port.name + "'");
-    if (other.interface == port.interface) errors.add(section.table(), "interface '" + port.interface + "' is in two ports");
+    if (other.interface == port.interface)
+      errors.add(section.table(), "interface '" + port.interface + "' is in two ports");
   }
   read_mode(section, port, errors);
   section.flag("zero_copy", port.zero_copy);
@@ -235,7 +240,8 @@ void read_bridge(Section& section, Config& config, Errors& errors) {
     const auto index = static_cast<std::uint32_t>(found - config.ports.begin());
     (i == 0 ? bridge.first : bridge.second) = index;
     for (const BridgeConfig& other : config.bridges) {
-      if (other.first == index || other.second == index) errors.add(*section.find("ports"), "port '" + names[i] + "' is in two bridges");
+      if (other.first == index || other.second == index)
+        errors.add(*section.find("ports"), "port '" + names[i] + "' is in two bridges");
     }
   }
   if (bridge.first == bridge.second) errors.add(*section.find("ports"), "a bridge joins two different ports");
@@ -249,7 +255,8 @@ void read_resources(Section& root, Config& config, Errors& errors) {
     section.numbers("cpus", config.workers.cpus, 0, 1023);
     section.number("spin_turns", config.workers.spin_turns, 0, kAnyNumber);
     if (!config.workers.cpus.empty() && config.workers.cpus.size() != config.workers.count) {
-      errors.add(section.table(), "'cpus' must name one processor for each of the " + std::to_string(config.workers.count) + " workers");
+      errors.add(section.table(),
+                 "'cpus' must name one processor for each of the " + std::to_string(config.workers.count) + " workers");
     }
   });
   root.section("memory", [&](Section& section) {
@@ -269,7 +276,8 @@ void read_resources(Section& root, Config& config, Errors& errors) {
     section.text("file", config.log.file);
     section.number("per_second", config.log.per_second, 0, 1'000'000);
   });
-  root.section("replies", [&](Section& section) { section.number("per_second", config.replies.per_second, 0, 1'000'000); });
+  root.section("replies",
+               [&](Section& section) { section.number("per_second", config.replies.per_second, 0, 1'000'000); });
   root.section("control", [&](Section& section) { section.text("socket", config.control.socket); });
 }
 
@@ -293,8 +301,10 @@ void read_root(const toml::table& table, Config& config, Errors& errors) {
   root.finish();
   if (config.rules_path.empty()) errors.add(table, "'rules' must name the rules file: rules = \"pf.conf\"");
   if (config.ports.empty()) errors.add(table, "there is no [[port]]");
-  if (config.bridges.empty() && !config.ports.empty()) errors.add(table, "there is no [[bridge]], so no packet would go anywhere");
-  if (config.ports.size() > base::kMaxPorts) errors.add(table, "more than " + std::to_string(base::kMaxPorts) + " ports");
+  if (config.bridges.empty() && !config.ports.empty())
+    errors.add(table, "there is no [[bridge]], so no packet would go anywhere");
+  if (config.ports.size() > base::kMaxPorts)
+    errors.add(table, "more than " + std::to_string(base::kMaxPorts) + " ports");
 }
 
 }  // namespace
@@ -322,7 +332,8 @@ ConfigResult read_config(const std::string& path) {
   if (file) text << file.rdbuf();
   if (!file) {
     ConfigResult result;
-    result.diagnostics.push_back({.file = path, .line = 1, .column = 1, .sentence = "the configuration file cannot be read", .source_line = ""});
+    result.diagnostics.push_back(
+        {.file = path, .line = 1, .column = 1, .sentence = "the configuration file cannot be read", .source_line = ""});
     return result;
   }
   return parse_config(text.str(), path);

@@ -52,14 +52,14 @@ struct MemoryConfig {
 };
 
 struct FlowsConfig {
-  std::uint32_t limit = 100'000;         ///< of all workers together; `set limit states` in the rules goes first
-  std::uint32_t sources = 10'000;        ///< tracked sources; `set limit src-nodes` goes first
+  std::uint32_t limit = 100'000;            ///< of all workers together; `set limit states` in the rules goes first
+  std::uint32_t sources = 10'000;           ///< tracked sources; `set limit src-nodes` goes first
   std::uint32_t table_additions = 100'000;  ///< addresses that `overload` may add to tables
 };
 
 struct LogConfig {
-  std::string file;                   ///< EVE lines; "": none; "-": standard output
-  std::uint32_t per_second = 1'000;   ///< of each worker; more are counted as lost
+  std::string file;                  ///< EVE lines; "": none; "-": standard output
+  std::uint32_t per_second = 1'000;  ///< of each worker; more are counted as lost
 };
 
 struct ControlConfig {

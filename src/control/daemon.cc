@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <array>
@@ -10,12 +9,14 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
 #include <sstream>
 #include <utility>
+
+#include <nlohmann/json.hpp>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/signalfd.h>
 
 #include "base/clock.h"
 #include "base/file_descriptor.h"
@@ -55,7 +56,10 @@ base::FileDescriptor open_signals() {
 class Daemon {
  public:
   Daemon(std::unique_ptr<DataPlane> plane, StatusSocket socket, EveWriter writer, base::FileDescriptor signals)
-      : plane_(std::move(plane)), socket_(std::move(socket)), writer_(std::move(writer)), signals_(std::move(signals)) {}
+      : plane_(std::move(plane)),
+        socket_(std::move(socket)),
+        writer_(std::move(writer)),
+        signals_(std::move(signals)) {}
 
   int run() {
     plane_->start();
@@ -115,8 +119,10 @@ class Daemon {
       spdlog::error("the rules stay as they are: {}", reloaded.error().message);
       return;
     }
-    if (resizes) spdlog::warn("set limit states takes effect at the next start; the table keeps room for {} flows", limit);
-    spdlog::info("reloaded: {} rules, generation {}", plane_->snapshot().policy->rule_count(), plane_->snapshot().generation);
+    if (resizes)
+      spdlog::warn("set limit states takes effect at the next start; the table keeps room for {} flows", limit);
+    spdlog::info("reloaded: {} rules, generation {}", plane_->snapshot().policy->rule_count(),
+                 plane_->snapshot().generation);
   }
 
   /// "show WHAT [LIMIT]"; anything else is answered with an error.
@@ -128,7 +134,8 @@ class Daemon {
     words >> verb >> what >> limit;
     nlohmann::ordered_json reply;
     if (verb == "show") reply = show(*plane_, what, limit);
-    if (reply.is_null()) reply = {{"error", "unknown request; known are: show ports, rules, flows, drops, workers, memory"}};
+    if (reply.is_null())
+      reply = {{"error", "unknown request; known are: show ports, rules, flows, drops, workers, memory"}};
     return reply.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   }
 
@@ -136,7 +143,8 @@ class Daemon {
     const std::uint64_t wall_offset_ns = base::wall_clock_ns() - base::monotonic_ns();
     plane_->drain_logs([&](const worker::LogRecord& record) {
       const worker::Snapshot& snapshot = plane_->snapshot();
-      const firewall::Ruleset* ruleset = record.generation == snapshot.generation ? &snapshot.policy->ruleset() : nullptr;
+      const firewall::Ruleset* ruleset =
+          record.generation == snapshot.generation ? &snapshot.policy->ruleset() : nullptr;
       const std::string& interface = plane_->config().ports[record.port.value].interface;
       writer_.write(eve_line(record, ruleset, interface, record.now_ns + wall_offset_ns));
     });
@@ -155,7 +163,8 @@ class Daemon {
       if (state == std::exchange(link_[i], state)) continue;
       const PortConfig& port = plane_->config().ports[i];
       if (state == port::LinkState::kGone) {
-        spdlog::error("port {}: interface {} is gone; bring it back and restart ringplane to use it again", port.name, port.interface);
+        spdlog::error("port {}: interface {} is gone; bring it back and restart ringplane to use it again", port.name,
+                      port.interface);
       } else {
         spdlog::warn("port {}: interface {} is {}", port.name, port.interface, port::name_of(state));
       }
@@ -181,7 +190,8 @@ int run_daemon(const std::string& config_path) {
 
   const ConfigResult config = read_config(config_path);
   if (!config.ok()) {
-    for (const auto& diagnostic : config.diagnostics) std::fprintf(stderr, "%s\n", firewall::render(diagnostic).c_str());
+    for (const auto& diagnostic : config.diagnostics)
+      std::fprintf(stderr, "%s\n", firewall::render(diagnostic).c_str());
     return kExitBadConfiguration;
   }
   auto policy = firewall::Policy::create(firewall::parse_file(config.config.rules_path, environment_of(config.config)));

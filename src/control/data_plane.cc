@@ -36,7 +36,9 @@ bool wait_for(Done&& done) {
   return false;
 }
 
-std::uint32_t share(std::uint32_t whole, std::uint32_t parts) { return (whole + parts - 1) / parts; }
+std::uint32_t share(std::uint32_t whole, std::uint32_t parts) {
+  return (whole + parts - 1) / parts;
+}
 
 void name_and_pin(std::thread& thread, std::size_t index, const std::vector<std::uint32_t>& cpus) {
   pthread_setname_np(thread.native_handle(), ("worker-" + std::to_string(index)).c_str());
@@ -68,7 +70,9 @@ DataPlane::DataPlane(Config config, frame::Arena arena) : config_(std::move(conf
   secret_ = base::HashSecret{{random(), random(), random(), random()}};
 }
 
-DataPlane::~DataPlane() { stop(); }
+DataPlane::~DataPlane() {
+  stop();
+}
 
 base::Result<std::unique_ptr<DataPlane>> DataPlane::create(const Config& config,
                                                            std::shared_ptr<const firewall::Policy> policy) {
@@ -130,7 +134,8 @@ worker::Forwarding DataPlane::forwarding() const {
   return forwarding;
 }
 
-base::Result<std::unique_ptr<worker::Snapshot>> DataPlane::next_snapshot(std::shared_ptr<const firewall::Policy> policy) {
+base::Result<std::unique_ptr<worker::Snapshot>> DataPlane::next_snapshot(
+    std::shared_ptr<const firewall::Policy> policy) {
   if (++generation_ == 0) generation_ = 1;
   return worker::make_snapshot(generation_, std::move(policy), forwarding(), states_per_worker_, config_.workers.count);
 }
@@ -195,7 +200,9 @@ base::Result<void> DataPlane::reload(std::shared_ptr<const firewall::Policy> pol
     changes[i]->snapshot = made->get();
     changes[i]->paths = paths[i].get();
     changes[i]->additions = additions;
-    post(i, {.kind = worker::ControlMessage::Kind::kSnapshot, .change = changes[i].get(), .dump = nullptr, .addition = {}});
+    post(
+        i,
+        {.kind = worker::ControlMessage::Kind::kSnapshot, .change = changes[i].get(), .dump = nullptr, .addition = {}});
   }
   for (const auto& change : changes) {
     if (!wait_for([&] { return change->taken.load(std::memory_order_acquire); })) {
@@ -214,7 +221,8 @@ base::Result<void> DataPlane::reload(std::shared_ptr<const firewall::Policy> pol
 std::vector<worker::TableAddition> DataPlane::additions_for(const firewall::Ruleset& ruleset) const {
   std::vector<worker::TableAddition> additions;
   for (const NamedAddition& addition : additions_) {
-    if (const auto table = ruleset.find_table(addition.table)) additions.push_back({.table = *table, .host = addition.host});
+    if (const auto table = ruleset.find_table(addition.table))
+      additions.push_back({.table = *table, .host = addition.host});
   }
   return additions;
 }
@@ -232,7 +240,10 @@ void DataPlane::spread_overloads() {
       additions_.push_back({.table = table, .host = event.addition.host});
       for (std::size_t to = 0; to < workers_.size(); ++to) {
         if (to == from) continue;
-        post(to, {.kind = worker::ControlMessage::Kind::kTableAddition, .change = nullptr, .dump = nullptr, .addition = event.addition});
+        post(to, {.kind = worker::ControlMessage::Kind::kTableAddition,
+                  .change = nullptr,
+                  .dump = nullptr,
+                  .addition = event.addition});
       }
     }
   }

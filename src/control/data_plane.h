@@ -73,7 +73,8 @@ class DataPlane {
   [[nodiscard]] base::Result<void> open_ports();
   [[nodiscard]] base::Result<void> make_workers();
   [[nodiscard]] worker::Forwarding forwarding() const;
-  [[nodiscard]] base::Result<std::unique_ptr<worker::Snapshot>> next_snapshot(std::shared_ptr<const firewall::Policy> policy);
+  [[nodiscard]] base::Result<std::unique_ptr<worker::Snapshot>> next_snapshot(
+      std::shared_ptr<const firewall::Policy> policy);
   void post(std::size_t worker, const worker::ControlMessage& message);
 
   /// An addition by name, so that it survives a reload that numbers the tables anew.

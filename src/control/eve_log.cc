@@ -1,13 +1,13 @@
 #include "control/eve_log.h"
 
-#include <openssl/evp.h>
-
 #include <array>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
-#include <nlohmann/json.hpp>
 #include <utility>
+
+#include <nlohmann/json.hpp>
+#include <openssl/evp.h>
 
 #include "base/clock.h"
 #include "wire/icmp.h"
@@ -36,7 +36,8 @@ int icmp_counterpart(wire::Family family, std::uint8_t type) {
     std::uint8_t other;
   };
   static constexpr std::array kIcmp{Pair{0, 8}, Pair{13, 14}, Pair{15, 16}, Pair{17, 18}, Pair{10, 9}};
-  static constexpr std::array kIcmp6{Pair{128, 129}, Pair{133, 134}, Pair{135, 136}, Pair{130, 131}, Pair{139, 140}, Pair{144, 145}};
+  static constexpr std::array kIcmp6{Pair{128, 129}, Pair{133, 134}, Pair{135, 136},
+                                     Pair{130, 131}, Pair{139, 140}, Pair{144, 145}};
   const auto find = [type](const auto& pairs) {
     for (const Pair& pair : pairs) {
       if (pair.one == type) return int{pair.other};
@@ -119,8 +120,9 @@ std::string eve_line(const worker::LogRecord& record, const firewall::Ruleset* r
       line["icmp_type"] = record.icmp_type;
       line["icmp_code"] = record.icmp_code;
     }
-    line["community_id"] = community_id(record.family, record.protocol, record.source, record.destination, record.source_port,
-                                        record.destination_port, record.icmp_type, record.icmp_code);
+    line["community_id"] =
+        community_id(record.family, record.protocol, record.source, record.destination, record.source_port,
+                     record.destination_port, record.icmp_type, record.icmp_code);
   }
   line["length"] = record.length;
   line["verdict"] = worker::name_of(record.verdict);

@@ -16,7 +16,8 @@ base::Result<EveWriter> EveWriter::open(const std::string& path) {
   } else if (!path.empty()) {
     writer.file_.reset(std::fopen(path.c_str(), "ae"));
     if (writer.file_ == nullptr) {
-      return base::fail("log.file: cannot write " + path + " (" + std::strerror(errno) + "): create its folder or choose another file",
+      return base::fail("log.file: cannot write " + path + " (" + std::strerror(errno) +
+                            "): create its folder or choose another file",
                         base::ErrorKind::kBadConfiguration);
     }
   }

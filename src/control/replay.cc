@@ -4,9 +4,10 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
+
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -32,7 +33,8 @@ constexpr std::uint64_t kSeed = 1;
 
 std::string time_text(std::uint64_t time_ns) {
   std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%llu.%09llu", static_cast<unsigned long long>(time_ns / base::kNanosPerSecond),
+  std::snprintf(text.data(), text.size(), "%llu.%09llu",
+                static_cast<unsigned long long>(time_ns / base::kNanosPerSecond),
                 static_cast<unsigned long long>(time_ns % base::kNanosPerSecond));
   return text.data();
 }
@@ -87,17 +89,19 @@ class PacketLines final : public worker::BurstObserver {
     }
     if (outcome.reason != base::DropReason::none) line["drop_reason"] = base::name_of(outcome.reason);
     const base::FlowId id = burst.flows[slot];
-    if (id.valid() && tables.flows->at(id).has(flow::flow_flag::kLive)) line["flow"] = flow_of(burst.packets[slot], id, burst.now_ns, tables);
+    if (id.valid() && tables.flows->at(id).has(flow::flow_flag::kLive))
+      line["flow"] = flow_of(burst.packets[slot], id, burst.now_ns, tables);
     return line;
   }
 
-  static Json flow_of(const wire::Packet& packet, base::FlowId id, std::uint64_t now_ns, const worker::WorkerTables& tables) {
+  static Json flow_of(const wire::Packet& packet, base::FlowId id, std::uint64_t now_ns,
+                      const worker::WorkerTables& tables) {
     const flow::Flow& flow = tables.flows->at(id);
     const flow::FlowDetails details = tables.flows->details(id, now_ns);
     const std::size_t from = details.original_upper ? 1 : 0;
     const wire::FlowKey& key = details.key;
-    return {{"community_id", community_id(key.family, key.protocol, key.address[from], key.address[1 - from], key.port[from],
-                                          key.port[1 - from], packet.icmp_type, packet.icmp_code)},
+    return {{"community_id", community_id(key.family, key.protocol, key.address[from], key.address[1 - from],
+                                          key.port[from], key.port[1 - from], packet.icmp_type, packet.icmp_code)},
             {"direction", flow.direction_of(packet) == wire::Direction::kOriginal ? "original" : "reply"},
             {"state", std::string(flow::state_name(flow, wire::Direction::kOriginal)) + ":" +
                           std::string(flow::state_name(flow, wire::Direction::kReply))},
@@ -136,7 +140,8 @@ struct Sides {
   }
 };
 
-base::Result<Sides> open_sides(const ReplayOptions& options, std::array<std::string, kSides> names, const frame::Arena& arena) {
+base::Result<Sides> open_sides(const ReplayOptions& options, std::array<std::string, kSides> names,
+                               const frame::Arena& arena) {
   Sides sides{.names = std::move(names), .ports = {}};
   if (!options.out_dir.empty()) {
     std::error_code error;
@@ -146,7 +151,8 @@ base::Result<Sides> open_sides(const ReplayOptions& options, std::array<std::str
   for (std::size_t i = 0; i < kSides; ++i) {
     port::PcapOptions pcap{.id = base::PortId{static_cast<std::uint8_t>(i)}, .mtu = 9000};
     if (i < options.inputs.size()) pcap.read_path = options.inputs[i].path;
-    if (!options.out_dir.empty()) pcap.write_path = (std::filesystem::path(options.out_dir) / (sides.names[i] + ".pcap")).string();
+    if (!options.out_dir.empty())
+      pcap.write_path = (std::filesystem::path(options.out_dir) / (sides.names[i] + ".pcap")).string();
     auto opened = port::PcapPort::create(arena, pcap);
     if (!opened) return std::unexpected(std::move(opened.error()));
     sides.ports[i] = std::move(*opened);
@@ -154,10 +160,12 @@ base::Result<Sides> open_sides(const ReplayOptions& options, std::array<std::str
   return sides;
 }
 
-base::Result<std::shared_ptr<const firewall::Policy>> read_rules(const std::string& path, const std::array<std::string, kSides>& names) {
+base::Result<std::shared_ptr<const firewall::Policy>> read_rules(const std::string& path,
+                                                                 const std::array<std::string, kSides>& names) {
   firewall::Environment environment;
   for (std::size_t i = 0; i < kSides; ++i) {
-    environment.ports.push_back({.name = names[i], .id = base::PortId{static_cast<std::uint8_t>(i)}, .addresses = {}, .groups = {}});
+    environment.ports.push_back(
+        {.name = names[i], .id = base::PortId{static_cast<std::uint8_t>(i)}, .addresses = {}, .groups = {}});
   }
   return firewall::Policy::create(firewall::parse_file(path, environment));
 }
@@ -213,7 +221,8 @@ base::Result<ReplaySummary> replay(const ReplayOptions& options, const ReplaySin
   worker::Forwarding forwarding;
   forwarding.add_bridge(base::PortId{0}, base::PortId{1}, 1, worker::NonIp::kPass);
   for (std::uint8_t i = 0; i < kSides; ++i) forwarding.set_mtu(base::PortId{i}, sides->ports[i]->mtu());
-  const std::uint32_t capacity = (*policy)->options().limits.states_set ? (*policy)->options().limits.states : options.flow_capacity;
+  const std::uint32_t capacity =
+      (*policy)->options().limits.states_set ? (*policy)->options().limits.states : options.flow_capacity;
   auto snapshot = worker::make_snapshot(1, *policy, forwarding, capacity, 1);
   if (!snapshot) return std::unexpected(std::move(snapshot.error()));
   worker::RulePaths paths(static_cast<std::uint32_t>((*policy)->rule_count()));

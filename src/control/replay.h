@@ -30,8 +30,8 @@ struct ReplayOptions {
 struct ReplaySummary {
   std::uint64_t packets = 0, passed = 0, dropped = 0, rejected = 0;
   std::uint64_t flows_total = 0, flows_live = 0;
-  std::uint64_t cut = 0;               ///< packets that the captures hold only in part
-  std::vector<std::string> warnings;   ///< a capture that breaks off, and the like
+  std::uint64_t cut = 0;              ///< packets that the captures hold only in part
+  std::vector<std::string> warnings;  ///< a capture that breaks off, and the like
 };
 
 /// Takes one JSON object per packet.

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "control/eve_log.h"
@@ -17,7 +18,8 @@ using Json = nlohmann::ordered_json;
 
 std::string mac_text(const port::MacAddress& mac) {
   std::array<char, 18> text{};
-  std::snprintf(text.data(), text.size(), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+  std::snprintf(text.data(), text.size(), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+                mac[5]);
   return text.data();
 }
 
@@ -25,7 +27,9 @@ Json show_ports(DataPlane& plane) {
   Json list = Json::array();
   for (std::size_t i = 0; i < plane.ports().size(); ++i) {
     const PortConfig& config = plane.config().ports[i];
-    Json port{{"port", config.name}, {"interface", config.interface}, {"link", port::name_of(plane.ports()[i]->link_state())}};
+    Json port{{"port", config.name},
+              {"interface", config.interface},
+              {"link", port::name_of(plane.ports()[i]->link_state())}};
     std::uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0, no_frame = 0, ring_full = 0;
     for (const auto& worker : plane.workers()) {
       const port::QueueCounters& counters = worker->queue(base::PortId{static_cast<std::uint8_t>(i)})->counters();
@@ -145,24 +149,25 @@ Json show_workers(const DataPlane& plane) {
   for (const auto& worker : plane.workers()) {
     const worker::WorkerTables& tables = worker->tables();
     const worker::WorkerCounters& counters = tables.counters;
-    list.push_back({{"worker", tables.id.value},
-                    {"packets", counters.packets.get()},
-                    {"passed", counters.passed.get()},
-                    {"passed_bytes", counters.passed_bytes.get()},
-                    {"rejected", counters.rejected.get()},
-                    {"handed_over", counters.handed_over.get()},
-                    {"flows", tables.flows->size()},
-                    {"flows_limit", tables.flows->capacity()},
-                    {"flows_total", tables.flows->counters().inserted.get()},
-                    {"flows_evicted", tables.flows->counters().ended[static_cast<std::size_t>(flow::EndCause::kEvicted)].get()},
-                    {"rechecked", counters.rechecked.get()},
-                    {"recheck_ended", counters.recheck_ended.get()},
-                    {"overloaded", counters.overloaded.get()},
-                    {"overload_lost", counters.overload_lost.get()},
-                    {"log_lost", counters.log_lost.get()},
-                    {"turns", counters.turns.get()},
-                    {"busy_turns", counters.busy_turns.get()},
-                    {"sleeps", counters.sleeps.get()}});
+    list.push_back(
+        {{"worker", tables.id.value},
+         {"packets", counters.packets.get()},
+         {"passed", counters.passed.get()},
+         {"passed_bytes", counters.passed_bytes.get()},
+         {"rejected", counters.rejected.get()},
+         {"handed_over", counters.handed_over.get()},
+         {"flows", tables.flows->size()},
+         {"flows_limit", tables.flows->capacity()},
+         {"flows_total", tables.flows->counters().inserted.get()},
+         {"flows_evicted", tables.flows->counters().ended[static_cast<std::size_t>(flow::EndCause::kEvicted)].get()},
+         {"rechecked", counters.rechecked.get()},
+         {"recheck_ended", counters.recheck_ended.get()},
+         {"overloaded", counters.overloaded.get()},
+         {"overload_lost", counters.overload_lost.get()},
+         {"log_lost", counters.log_lost.get()},
+         {"turns", counters.turns.get()},
+         {"busy_turns", counters.busy_turns.get()},
+         {"sleeps", counters.sleeps.get()}});
   }
   return list;
 }

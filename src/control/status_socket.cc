@@ -1,9 +1,5 @@
 #include "control/status_socket.h"
 
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -12,6 +8,11 @@
 #include <filesystem>
 #include <string_view>
 #include <utility>
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
 
 namespace ringplane::control {
 namespace {
@@ -23,7 +24,8 @@ base::Result<sockaddr_un> address_of(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof address.sun_path) {
-    return base::fail("control.socket: the path '" + path + "' must have 1 to " + std::to_string(sizeof address.sun_path - 1) + " bytes",
+    return base::fail("control.socket: the path '" + path + "' must have 1 to " +
+                          std::to_string(sizeof address.sun_path - 1) + " bytes",
                       base::ErrorKind::kBadConfiguration);
   }
   std::memcpy(address.sun_path, path.c_str(), path.size());
@@ -82,7 +84,8 @@ base::Result<StatusSocket> StatusSocket::listen(const std::string& path) {
   base::FileDescriptor listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (bind(listener.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0 ||
       ::listen(listener.get(), kMaxClientsAtOnce) != 0) {
-    return base::fail("cannot make the control socket " + path + " (" + std::strerror(errno) + "): choose another control.socket");
+    return base::fail("cannot make the control socket " + path + " (" + std::strerror(errno) +
+                      "): choose another control.socket");
   }
   chmod(path.c_str(), S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP);
   return StatusSocket(std::move(listener), path);

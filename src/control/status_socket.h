@@ -26,7 +26,8 @@ class StatusSocket {
   void serve(const std::function<std::string(const std::string&)>& answer);
 
  private:
-  StatusSocket(base::FileDescriptor listener, std::string path) : listener_(std::move(listener)), path_(std::move(path)) {}
+  StatusSocket(base::FileDescriptor listener, std::string path)
+      : listener_(std::move(listener)), path_(std::move(path)) {}
   base::FileDescriptor listener_;
   std::string path_;
 };

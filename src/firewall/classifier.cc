@@ -448,9 +448,9 @@ Classifier::ImpureResult Classifier::walk_impure(const MatchKey& key, std::uint3
   for (std::size_t at = 0;;) {
     const std::uint32_t index = at < impure_.size() ? std::min(impure_[at], end) : end;
     for (; depth > 0 && open[depth - 1].end <= index; --depth) {
-      if (open[depth - 1].match_before != last_match) return {last_match, open[depth - 1].end};
+      if (open[depth - 1].match_before != last_match) return {last_match, open[depth - 1].end, true};
     }
-    if (index >= end) return {last_match, end};
+    if (index >= end) return {last_match, end, false};
     const Rule& rule = ruleset_->rules[index];
     if (!matches(index, key, decision.tag, overlay)) {
       at = rule.is_anchor() ? impure_after_[at] : at + 1;
@@ -467,7 +467,7 @@ Classifier::ImpureResult Classifier::walk_impure(const MatchKey& key, std::uint3
     } else {
       last_match = index;
     }
-    if (rule.quick) return {last_match, index + 1};
+    if (rule.quick) return {last_match, index + 1, true};
   }
 }
 
@@ -483,10 +483,10 @@ Decision Classifier::classify(const MatchKey& key, const TableOverlay* overlay) 
     const bool is_quick = winner != Rule::kNone && (rules_[winner].bits & kQuick) != 0;
     const std::uint32_t end = is_quick ? winner : count;
     const ImpureResult impure = walk_impure(key, end, overlay, decision);
-    if (impure.stop < end) {  // an impure quick rule ended it first: only what stands before that counts
+    if (impure.is_ended) {  // an impure quick rule ended it first: only what stands before that counts
       winner = best_pure(key, impure.stop, overlay);
     }
-    const bool pure_quick_decides = is_quick && impure.stop == end;
+    const bool pure_quick_decides = is_quick && !impure.is_ended;
     if (!pure_quick_decides && impure.last_match != Rule::kNone &&
         (winner == Rule::kNone || impure.last_match > winner)) {
       winner = impure.last_match;

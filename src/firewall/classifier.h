@@ -112,6 +112,7 @@ class Classifier {
   struct ImpureResult {
     std::uint32_t last_match;  // Rule::kNone: no impure pass or block rule matched
     std::uint32_t stop;        // index before which evaluation ended
+    bool is_ended;             // by an impure quick rule
   };
 
   static std::size_t space_index(Way way, wire::Family family) noexcept {

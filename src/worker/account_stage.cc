@@ -37,7 +37,8 @@ void account_burst(const PacketBurst& burst, WorkerTables& tables) noexcept {
     }
     const bool dropped = outcome.verdict != Verdict::kPass;
     if (dropped) counters.dropped[static_cast<std::size_t>(outcome.reason)].add(1);
-    const bool judged_by_rules = outcome.reason == base::DropReason::none || outcome.reason == base::DropReason::rule_block ||
+    const bool judged_by_rules = outcome.reason == base::DropReason::none ||
+                                 outcome.reason == base::DropReason::rule_block ||
                                  outcome.reason == base::DropReason::ip_options;
     if (outcome.path.valid() && judged_by_rules) {
       RulePath& path = tables.paths->at(outcome.path);
@@ -45,7 +46,8 @@ void account_burst(const PacketBurst& burst, WorkerTables& tables) noexcept {
       path.bytes.add(burst.packets[slot].ip_length);
     }
     if (!dropped && !outcome.log) return;
-    if (!tables.log_tokens.take(burst.now_ns) || !tables.log->push(to_record(burst, slot, tables))) counters.log_lost.add(1);
+    if (!tables.log_tokens.take(burst.now_ns) || !tables.log->push(to_record(burst, slot, tables)))
+      counters.log_lost.add(1);
   });
   counters.packets.add(burst.frames.size() - handed_over);
   counters.handed_over.add(handed_over);

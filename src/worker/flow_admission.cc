@@ -51,7 +51,8 @@ bool for_each_limited(base::RuleId in, base::RuleId out, const WorkerTables& tab
 flow::SourceTable::Begun begin_source(base::RuleId rule, const StateOptions& options, const wire::HostAddress& source,
                                       bool enforce, WorkerTables& tables) noexcept {
   const flow::SourceLimits limits = enforce ? limits_of(options, tables.worker_count) : flow::SourceLimits{};
-  const auto begun = tables.sources->begin_flow(scope_of(rule, options), source, limits, tables.paths->sources_of(rule));
+  const auto begun =
+      tables.sources->begin_flow(scope_of(rule, options), source, limits, tables.paths->sources_of(rule));
   if (begun == flow::SourceTable::Begun::kFirst) ++tables.paths->sources_of(rule);
   return begun;
 }
@@ -62,7 +63,8 @@ void end_source(base::RuleId rule, const StateOptions& options, const wire::Host
 }
 
 /// Opens the source accounts of both rules, or none of them.
-DropReason begin_sources(const RulePath& path, const wire::HostAddress& source, bool enforce, WorkerTables& tables) noexcept {
+DropReason begin_sources(const RulePath& path, const wire::HostAddress& source, bool enforce,
+                         WorkerTables& tables) noexcept {
   base::RuleId begun_rule;
   const bool all = for_each_limited(path.in, path.out, tables, [&](base::RuleId rule, const StateOptions& options) {
     if (!tracks_sources(options)) return true;
@@ -111,7 +113,8 @@ wire::HostAddress original_source(const flow::FlowTable& flows, base::FlowId id)
 }
 
 /// The source has gone too far: into the table with it, here and (by way of the control thread) at the other workers.
-void overload(base::RuleId rule, const StateOptions& options, const wire::HostAddress& source, WorkerTables& tables) noexcept {
+void overload(base::RuleId rule, const StateOptions& options, const wire::HostAddress& source,
+              WorkerTables& tables) noexcept {
   if (options.overload == firewall::kNoTable) return;
   const TableAddition addition{.table = options.overload, .host = source};
   switch (tables.overlay->insert(addition.table, addition.host)) {
@@ -134,7 +137,8 @@ void overload(base::RuleId rule, const StateOptions& options, const wire::HostAd
 
 }  // namespace
 
-DropReason admit_flow(PacketBurst& burst, std::uint32_t slot, const PathDecision& decision, WorkerTables& tables) noexcept {
+DropReason admit_flow(PacketBurst& burst, std::uint32_t slot, const PathDecision& decision,
+                      WorkerTables& tables) noexcept {
   const Outcome& outcome = burst.outcomes[slot];
   const wire::Packet& packet = burst.packets[slot];
   if (!outcome.path.valid()) return DropReason::flow_table_full;
@@ -143,8 +147,8 @@ DropReason admit_flow(PacketBurst& burst, std::uint32_t slot, const PathDecision
   const wire::HostAddress source{packet.family, packet.source};
   if (const DropReason reason = begin_sources(path, source, true, tables); reason != DropReason::none) return reason;
   const bool second_side = tables.snapshot->forwarding.from(burst.frames[slot].port).second_side;
-  const flow::InsertResult made =
-      tables.flows->insert(packet, burst.hashes[slot], setup_of(decision, outcome.path, second_side, tables), burst.now_ns);
+  const flow::InsertResult made = tables.flows->insert(
+      packet, burst.hashes[slot], setup_of(decision, outcome.path, second_side, tables), burst.now_ns);
   if (made.outcome != flow::InsertOutcome::kInserted) {
     for_each_limited(path.in, path.out, tables, [&](base::RuleId rule, const StateOptions& options) {
       if (tracks_sources(options)) end_source(rule, options, source, false, tables);
@@ -173,13 +177,15 @@ void note_established(base::FlowId id, std::uint64_t now_ns, WorkerTables& table
     if (!tracks_sources(options)) return true;
     const wire::HostAddress source = original_source(*tables.flows, id);
     counted = true;
-    if (tables.sources->begin_connection(scope_of(rule, options), source, limits_of(options, tables.worker_count), now_ns)) {
+    if (tables.sources->begin_connection(scope_of(rule, options), source, limits_of(options, tables.worker_count),
+                                         now_ns)) {
       overload(rule, options, source, tables);
     }
     return true;
   });
   if (!counted) return;
-  const auto flags = static_cast<std::uint8_t>((flow.flags & flow::flow_flag::kWorkerFlags) | flow::flow_flag::kConnectionCounted);
+  const auto flags =
+      static_cast<std::uint8_t>((flow.flags & flow::flow_flag::kWorkerFlags) | flow::flow_flag::kConnectionCounted);
   tables.flows->set_rules(id, {.rule = base::RuleId{flow.rule},
                                .generation = flow.generation,
                                .timeout_set = flow.timeout_set,

@@ -29,8 +29,7 @@ void note_established(base::FlowId id, std::uint64_t now_ns, WorkerTables& table
 /// Bookkeeping of a flow that exists already and is now held by `decision` (a reload): its accounts are opened, no
 /// limit is enforced. Returns what goes into its record.
 [[nodiscard]] flow::FlowSetup adopt_flow(const wire::HostAddress& source, const PathDecision& decision,
-                                         base::RulePathId path, bool second_side,
-                                         WorkerTables& tables) noexcept;
+                                         base::RulePathId path, bool second_side, WorkerTables& tables) noexcept;
 
 /// The end hook: `context` is the WorkerTables.
 void close_accounts(void* context, const flow::FlowTable& flows, base::FlowId id, flow::EndCause cause) noexcept;

@@ -22,9 +22,10 @@ void answer(const PacketBurst& burst, std::uint32_t slot, const frame::Arena& ar
     return;
   }
   const wire::MutableBytes room{arena.base() + frame.address, arena.room(frame)};
-  frame.length = outcome.reply == firewall::Reply::kTcpRst
-                     ? wire::turn_into_tcp_reset(room, packet, outcome.reply_code != 0 ? outcome.reply_code : kDefaultTtl)
-                     : wire::turn_into_unreachable(room, packet, outcome.reply_code);
+  frame.length =
+      outcome.reply == firewall::Reply::kTcpRst
+          ? wire::turn_into_tcp_reset(room, packet, outcome.reply_code != 0 ? outcome.reply_code : kDefaultTtl)
+          : wire::turn_into_unreachable(room, packet, outcome.reply_code);
   tables.counters.rejected.add(1);
   exit.send(frame.port, frame);
 }

@@ -37,7 +37,9 @@ class Forwarding {
   }
   [[nodiscard]] const Egress& from(base::PortId ingress) const noexcept { return egress_[ingress.value]; }
   /// The port of `domain` that a flow's original sender is behind.
-  [[nodiscard]] base::PortId side(std::uint8_t domain, bool second) const noexcept { return ends_[domain][second ? 1 : 0]; }
+  [[nodiscard]] base::PortId side(std::uint8_t domain, bool second) const noexcept {
+    return ends_[domain][second ? 1 : 0];
+  }
 
  private:
   std::array<Egress, base::kMaxPorts> egress_{};

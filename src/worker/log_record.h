@@ -17,7 +17,7 @@ struct LogRecord {
   wire::IpAddress destination;
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
-  std::uint16_t length = 0;  ///< bytes of the frame
+  std::uint16_t length = 0;      ///< bytes of the frame
   std::uint16_t generation = 0;  ///< of the snapshot that `rule` is of
   base::RuleId rule;
   base::PortId port;

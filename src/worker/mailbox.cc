@@ -1,9 +1,10 @@
 #include "worker/mailbox.h"
 
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <atomic>
+
+#include <sys/eventfd.h>
 
 namespace ringplane::worker {
 namespace {

@@ -41,7 +41,8 @@ bool recheck_flow(base::FlowId id, WorkerTables& tables) noexcept {
   const base::PortId ingress = forwarding.side(static_cast<std::uint8_t>(key.zone >> 24), second_side);
   if (ingress.valid()) {
     const firewall::MatchKey match = first_packet_key(key, original_upper, ingress);
-    const PathDecision decision = decide_path(tables.policy(), match, forwarding.from(ingress).port, tables.overlay.get());
+    const PathDecision decision =
+        decide_path(tables.policy(), match, forwarding.from(ingress).port, tables.overlay.get());
     if (decision.reason == base::DropReason::none && decision.keeps_state()) {
       const base::RulePathId path = tables.paths->find(decision.in.rule, decision.out.rule);
       if (path.valid()) {

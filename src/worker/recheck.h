@@ -14,7 +14,6 @@ namespace ringplane::worker {
 [[nodiscard]] bool recheck_flow(base::FlowId id, WorkerTables& tables) noexcept;
 
 /// Judges the next `count` records from `cursor` on; returns the cursor to go on with, 0 when all were seen.
-[[nodiscard]] std::uint32_t recheck_slice(std::uint32_t cursor, std::uint32_t count,
-                                          WorkerTables& tables) noexcept;
+[[nodiscard]] std::uint32_t recheck_slice(std::uint32_t cursor, std::uint32_t count, WorkerTables& tables) noexcept;
 
 }  // namespace ringplane::worker

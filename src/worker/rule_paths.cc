@@ -26,7 +26,8 @@ RulePaths::RulePaths(std::uint32_t rule_count)
 
 std::uint32_t RulePaths::home(base::RuleId in, base::RuleId out) const noexcept {
   const std::uint64_t pair = (std::uint64_t{in.value} << 32) | out.value;
-  return static_cast<std::uint32_t>(base::fold_multiply(pair ^ 0x9e3779b97f4a7c15ULL, 0xbf58476d1ce4e5b9ULL)) & slot_mask_;
+  return static_cast<std::uint32_t>(base::fold_multiply(pair ^ 0x9e3779b97f4a7c15ULL, 0xbf58476d1ce4e5b9ULL)) &
+         slot_mask_;
 }
 
 base::RulePathId RulePaths::find(base::RuleId in, base::RuleId out) noexcept {

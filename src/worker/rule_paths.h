@@ -52,7 +52,7 @@ class RulePaths {
   std::uint32_t rule_count_;
   std::uint32_t slot_mask_;
   std::unique_ptr<RulePath[]> paths_;
-  std::unique_ptr<std::uint32_t[]> slots_;   // open addressing: path index + 1; 0: empty
+  std::unique_ptr<std::uint32_t[]> slots_;    // open addressing: path index + 1; 0: empty
   std::unique_ptr<std::uint32_t[]> states_;   // by rule
   std::unique_ptr<std::uint32_t[]> sources_;  // by rule
   std::atomic<std::uint32_t> size_{0};

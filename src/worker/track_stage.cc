@@ -59,8 +59,8 @@ void track_burst(PacketBurst& burst, WorkerTables& tables) noexcept {
     if (kind == wire::PacketKind::kFlow || kind == wire::PacketKind::kIcmpError) wanted |= std::uint64_t{1} << slot;
   });
   if (wanted == 0) return;
-  tables.flows->find_burst({burst.packets.data(), burst.frames.size()}, {burst.hashes.data(), burst.frames.size()}, wanted,
-                           {burst.flows.data(), burst.frames.size()});
+  tables.flows->find_burst({burst.packets.data(), burst.frames.size()}, {burst.hashes.data(), burst.frames.size()},
+                           wanted, {burst.flows.data(), burst.frames.size()});
   for_each_slot(wanted, [&](std::uint32_t slot) {
     if (burst.flows[slot].valid()) track_packet(burst, slot, tables);
   });

@@ -87,7 +87,8 @@ bool Worker::read_control(std::uint64_t now_ns) {
         recheck_cursor_ = 0;
         break;
       case ControlMessage::Kind::kTableAddition:
-        if (tables_.overlay->insert(message.addition.table, message.addition.host) == firewall::TableOverlay::Inserted::kFull) {
+        if (tables_.overlay->insert(message.addition.table, message.addition.host) ==
+            firewall::TableOverlay::Inserted::kFull) {
           tables_.counters.overload_lost.add(1);
         }
         break;
@@ -177,7 +178,8 @@ void Worker::sleep() {
   waits[count++] = {.fd = mailbox_.wake_up.descriptor(), .events = POLLIN, .revents = 0};
   for (const base::PortId port : ports_) {
     const port::Queue& queue = *exit_.queue(port);
-    if (queue.alive() && queue.poll_descriptor() >= 0) waits[count++] = {.fd = queue.poll_descriptor(), .events = POLLIN, .revents = 0};
+    if (queue.alive() && queue.poll_descriptor() >= 0)
+      waits[count++] = {.fd = queue.poll_descriptor(), .events = POLLIN, .revents = 0};
   }
   mailbox_.wake_up.announce_sleep();
   bool mail = !mailbox_.from_control.empty() || stopping_.load(std::memory_order_seq_cst);

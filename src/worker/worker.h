@@ -29,8 +29,8 @@ namespace ringplane::worker {
 struct WorkerOptions {
   base::WorkerId id{0};
   std::uint32_t worker_count = 1;
-  base::HashSecret secret{};             ///< the same for all workers: it decides which one owns a flow
-  std::uint64_t seed = 0;                ///< for `probability` rules
+  base::HashSecret secret{};  ///< the same for all workers: it decides which one owns a flow
+  std::uint64_t seed = 0;     ///< for `probability` rules
   std::uint32_t flow_capacity = 100'000;
   std::uint32_t source_capacity = 10'000;    ///< sources tracked by `source-track` and `max-src-*`
   std::uint32_t overlay_capacity = 100'000;  ///< addresses put into tables by `overload`
@@ -43,10 +43,9 @@ struct WorkerOptions {
 class Worker {
  public:
   /// `arena`, `pool` and `mailboxes` outlive the worker; `first` is taken at once and stays the caller's.
-  [[nodiscard]] static base::Result<std::unique_ptr<Worker>> create(const WorkerOptions& options, const frame::Arena& arena,
-                                                                    frame::FramePool& pool, std::uint32_t frames_per_worker,
-                                                                    const std::vector<std::unique_ptr<Mailbox>>& mailboxes,
-                                                                    SnapshotChange& first, std::uint64_t now_ns);
+  [[nodiscard]] static base::Result<std::unique_ptr<Worker>> create(
+      const WorkerOptions& options, const frame::Arena& arena, frame::FramePool& pool, std::uint32_t frames_per_worker,
+      const std::vector<std::unique_ptr<Mailbox>>& mailboxes, SnapshotChange& first, std::uint64_t now_ns);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
@@ -69,8 +68,8 @@ class Worker {
   [[nodiscard]] port::Queue* queue(base::PortId port) const noexcept { return exit_.queue(port); }
 
  private:
-  Worker(const WorkerOptions& options, const frame::Arena& arena, frame::FramePool& pool, std::uint32_t frames_per_worker,
-         const std::vector<std::unique_ptr<Mailbox>>& mailboxes);
+  Worker(const WorkerOptions& options, const frame::Arena& arena, frame::FramePool& pool,
+         std::uint32_t frames_per_worker, const std::vector<std::unique_ptr<Mailbox>>& mailboxes);
 
   bool read_control(std::uint64_t now_ns);
   bool read_peers(std::uint64_t now_ns);

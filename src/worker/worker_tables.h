@@ -55,7 +55,9 @@ struct WorkerTables {
   WorkerCounters counters;
 
   [[nodiscard]] const firewall::Policy& policy() const noexcept { return *snapshot->policy; }
-  [[nodiscard]] bool is_current(const flow::Flow& flow) const noexcept { return flow.generation == snapshot->generation; }
+  [[nodiscard]] bool is_current(const flow::Flow& flow) const noexcept {
+    return flow.generation == snapshot->generation;
+  }
   /// The worker that owns the flow with this hash; the flow index uses the lower bits.
   [[nodiscard]] base::WorkerId owner_of(std::uint64_t hash) const noexcept {
     return {static_cast<std::uint8_t>(((hash >> 48) * worker_count) >> 16)};
