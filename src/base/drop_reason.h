@@ -37,7 +37,8 @@
   X(tcp_bad_rst, "RST that does not match the flow's sequence number (RFC 5961)")                          \
   X(tcp_bad_syn, "SYN inside an established flow (RFC 5961)")                                              \
   X(tcp_bad_state, "TCP segment that the flow's state does not allow")                                     \
-  X(icmp_error_mismatch, "ICMP error that quotes a packet its flow cannot have sent")                      \
+  X(icmp_mismatch,                                                                                         \
+    "ICMP that its flow cannot have: an error about a packet never sent, or a query from the wrong side")  \
   X(wrong_side, "of a known flow, but it came in on the side of its receiver: a forged sender, or a loop") \
   X(flow_table_full, "no room for a new flow, and no half-open flow to evict")                             \
   /* firewall: the rules decided */                                                                        \

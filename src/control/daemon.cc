@@ -65,7 +65,7 @@ class Daemon {
     plane_->start();
     for (const auto& port : plane_->ports()) spdlog::info("{}", port->description());
     spdlog::info("{} rules, {} worker(s), room for {} flows, frames on {}", plane_->snapshot().policy->rule_count(),
-                 plane_->workers().size(), plane_->config().flows.limit, frame::name_of(plane_->arena().pages()));
+                 plane_->workers().size(), plane_->config().flows.limit, base::name_of(plane_->arena().pages()));
     spdlog::info("running");
     link_.resize(plane_->ports().size(), port::LinkState::kUp);
     while (!stopping_) turn();

@@ -260,7 +260,7 @@ std::vector<DataPlane::ListedFlow> DataPlane::dump_flows(std::uint32_t limit) {
       continue;
     }
     for (const flow::FlowDetails& details : dump->records) {
-      const base::RulePathId path{details.rule.value};
+      const base::RulePathId path = details.path;
       all.push_back({details, path.valid() ? worker::deciding_rule(paths_[i]->at(path)) : base::RuleId{}});
     }
   }

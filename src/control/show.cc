@@ -177,12 +177,12 @@ Json show_memory(const DataPlane& plane) {
   const auto add = [&](std::string what, std::uint64_t bytes, std::string_view pages) {
     list.push_back({{"what", std::move(what)}, {"bytes", bytes}, {"pages", pages}});
   };
-  add("frames", plane.arena().bytes(), frame::name_of(plane.arena().pages()));
+  add("frames", plane.arena().bytes(), base::name_of(plane.arena().pages()));
   for (std::size_t i = 0; i < plane.workers().size(); ++i) {
     const worker::WorkerTables& tables = plane.workers()[i]->tables();
     const std::string of = "worker " + std::to_string(i) + ": ";
     add(of + "flow table, " + std::to_string(tables.flows->capacity()) + " flows", tables.flows->memory_bytes(),
-        flow::name_of(tables.flows->pages()));
+        base::name_of(tables.flows->pages()));
     add(of + "rule counters", plane.paths(i).memory_bytes(), "plain pages");
     add(of + "sources", tables.sources->memory_bytes(), "plain pages");
     add(of + "table additions", tables.overlay->memory_bytes(), "plain pages");

@@ -167,7 +167,7 @@ void Classifier::compile_rules() {
     const Rule& rule = rules[impure_[at]];
     if (!rule.is_anchor()) continue;
     impure_after_[at] = static_cast<std::uint32_t>(
-        std::distance(impure_.begin(), std::ranges::lower_bound(impure_, rule.anchor_end)));
+        std::distance(impure_.begin(), std::lower_bound(impure_.begin(), impure_.end(), rule.anchor_end)));
   }
 }
 
@@ -303,14 +303,12 @@ void Classifier::refine(std::vector<Entry>& entries, std::span<const CompiledRul
 }
 
 void Classifier::build_space(Way way, wire::Family family) {
-  const std::uint32_t wanted =
-      (way == Way::kIn ? kWayIn : kWayOut) | (family == wire::Family::kIpv4 ? kIpv4 : kIpv6);
+  const std::uint32_t wanted = (way == Way::kIn ? kWayIn : kWayOut) | (family == wire::Family::kIpv4 ? kIpv4 : kIpv6);
   std::vector<Entry> entries;
   for (std::uint32_t i = 0; i < rules_.size(); ++i) {
     if (!is_pure_[i] || (rules_[i].bits & wanted) != wanted) continue;
     const Tuple tuple = tuple_of(rules_[i], family, false);
-    entries.push_back(
-        {.tuple = tuple, .hash = hash_of(words_of(rules_[i]), tuple), .rank = rank_of(i), .rule = i});
+    entries.push_back({.tuple = tuple, .hash = hash_of(words_of(rules_[i]), tuple), .rank = rank_of(i), .rule = i});
   }
   refine(entries, rules_, family);
   fill(spaces_[space_index(way, family)], entries);
@@ -325,9 +323,8 @@ void Classifier::fill(Space& space, std::vector<Entry>& entries) {
   }
   std::ranges::sort(space.tuples, {}, &RankedTuple::best_rank);
 
-  std::ranges::sort(entries, [](const Entry& a, const Entry& b) {
-    return a.hash != b.hash ? a.hash < b.hash : a.rank < b.rank;
-  });
+  std::ranges::sort(
+      entries, [](const Entry& a, const Entry& b) { return a.hash != b.hash ? a.hash < b.hash : a.rank < b.rank; });
   space.slots.resize(std::bit_ceil(entries.size() * 2));
   const std::size_t mask = space.slots.size() - 1;
   space.refs.reserve(entries.size());
@@ -374,7 +371,8 @@ bool Classifier::matches_own(const CompiledRule& rule, const MatchKey& key,
   }
   if ((bits & (kSourcePort | kDestinationPort)) != 0) {
     if (key.is_fragment || (key.protocol != wire::protocol::kTcp && key.protocol != wire::protocol::kUdp)) return false;
-    const auto port_matches = [bits](std::uint16_t port, std::uint16_t low, std::uint16_t high, Bit given, Bit negated) {
+    const auto port_matches = [bits](std::uint16_t port, std::uint16_t low, std::uint16_t high, Bit given,
+                                     Bit negated) {
       return (bits & given) == 0 || (port >= low && port <= high) != ((bits & negated) != 0);
     };
     if (!port_matches(key.source_port, rule.source_port_low, rule.source_port_high, kSourcePort, kSourcePortNegated) ||
@@ -442,7 +440,8 @@ Classifier::ImpureResult Classifier::walk_impure(const MatchKey& key, std::uint3
     std::uint32_t end;
     std::uint32_t match_before;
   };
-  std::array<QuickAnchor, 64> open;  // as deep as anchors nest
+  // As deep as anchors nest; written before it is read.
+  std::array<QuickAnchor, 64> open;  // NOLINT(cppcoreguidelines-pro-type-member-init)
   std::size_t depth = 0;
   std::uint32_t last_match = Rule::kNone;
   for (std::size_t at = 0;;) {

@@ -1,15 +1,14 @@
 // Cost of a decision, and of making the classifier, as the number of rules grows.
-#include "firewall/classifier.h"
-
-#include <benchmark/benchmark.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include <benchmark/benchmark.h>
+
 #include "base/ids.h"
 #include "base/random.h"
+#include "firewall/classifier.h"
 #include "firewall/decision.h"
 #include "firewall/linear.h"
 #include "firewall/match_key.h"

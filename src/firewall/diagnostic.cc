@@ -1,9 +1,9 @@
 #include "firewall/diagnostic.h"
 
-#include <fmt/core.h>
-
 #include <cstddef>
 #include <string>
+
+#include <fmt/core.h>
 
 namespace ringplane::firewall {
 

@@ -1,7 +1,5 @@
 #include "firewall/explain.h"
 
-#include <fmt/core.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -11,6 +9,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <fmt/core.h>
 
 #include "base/drop_reason.h"
 #include "base/ids.h"
@@ -273,7 +273,8 @@ StepAccount account_of(const Ruleset& ruleset, const MatchKey& key) {
 
 std::string step_name(const Ruleset& ruleset, const MatchKey& key) {
   const char* way = key.way == Way::kIn ? "in" : "out";
-  if (!key.port.valid() || key.port.value >= ruleset.port_names.size()) return fmt::format("{} on an unnamed port", way);
+  if (!key.port.valid() || key.port.value >= ruleset.port_names.size())
+    return fmt::format("{} on an unnamed port", way);
   return fmt::format("{} on {}", way, ruleset.port_names[key.port.value]);
 }
 
@@ -408,7 +409,8 @@ bool expectation_holds(const Ruleset& ruleset, const PacketLine& line, const Exp
   if (line.expect_label.empty()) return true;
   // A packet that passes is decided on every port: the label may stand on either rule.
   for (const StepAccount& one : explanation.steps) {
-    if (one.decision.rule.valid() && ruleset.label_of(ruleset.rule(one.decision.rule)) == line.expect_label) return true;
+    if (one.decision.rule.valid() && ruleset.label_of(ruleset.rule(one.decision.rule)) == line.expect_label)
+      return true;
   }
   return set_why(fmt::format("expected the rule labelled \"{}\", but it is decided {}", line.expect_label, by));
 }

@@ -1,11 +1,11 @@
 #include "firewall/explain.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "base/ids.h"
 #include "firewall/decision.h"
@@ -38,7 +38,8 @@ std::string verdict(const Ruleset& ruleset, std::string_view packet) {
 
 TEST(Explain, the_last_match_wins_and_quick_ends) {
   const Ruleset rules = ruleset_of(
-      "block all\npass in on lan proto tcp to port 22\nblock in quick on lan from 10.0.0.5\npass on lan from 10.0.0.5\n");
+      "block all\npass in on lan proto tcp to port 22\nblock in quick on lan from 10.0.0.5\npass on lan from "
+      "10.0.0.5\n");
   EXPECT_EQ(verdict(rules, "in on lan proto tcp from 10.0.0.1 port 40000 to 192.0.2.10 port 22 flags S"), "pass 2");
   EXPECT_EQ(verdict(rules, "in on lan proto tcp from 10.0.0.5 port 40000 to 192.0.2.10 port 22 flags S"), "block 3");
   EXPECT_EQ(verdict(rules, "in on wan proto tcp from 10.0.0.5 port 40000 to 192.0.2.10 port 22"), "block 1");
@@ -61,7 +62,8 @@ TEST(Explain, tags_stick_from_match_to_filter_and_from_in_to_out) {
 
 TEST(Explain, anchors_are_entered_only_if_their_conditions_hold) {
   const Ruleset rules = ruleset_of(
-      "block\nanchor in on lan {\n  pass proto tcp\n}\nanchor in quick on dmz {\n  pass proto udp\n}\nblock proto udp\n");
+      "block\nanchor in on lan {\n  pass proto tcp\n}\nanchor in quick on dmz {\n  pass proto udp\n}\nblock proto "
+      "udp\n");
   EXPECT_EQ(verdict(rules, "in on lan proto tcp from 10.0.0.1 to 10.0.0.2"), "pass 3");
   EXPECT_EQ(verdict(rules, "out on lan proto tcp from 10.0.0.1 to 10.0.0.2"), "block 1");
   EXPECT_EQ(verdict(rules, "in on dmz proto udp from 10.0.0.1 to 10.0.0.2"), "pass 6");
@@ -100,7 +102,8 @@ TEST(Explain, block_return_answers_by_protocol) {
 TEST(Explain, the_account_names_the_rule_and_why_others_did_not_decide) {
   const Ruleset rules = ruleset_of(
       "block all\npass in on lan proto udp\nblock in quick on lan proto tcp to port 22 label \"no ssh\"\npass all\n");
-  const auto line = parse_packet_line("in on lan proto tcp from 10.0.0.5 port 40000 to 192.0.2.10 port 22 flags S", rules);
+  const auto line =
+      parse_packet_line("in on lan proto tcp from 10.0.0.5 port 40000 to 192.0.2.10 port 22 flags S", rules);
   const std::string text = to_text(rules, explain(rules, line.value()));
   EXPECT_THAT(text, HasSubstr("block\nin on lan: block, no answer\n  decided by\n    pf.conf:3  block drop in quick"));
   EXPECT_THAT(text, HasSubstr("label \"no ssh\""));
@@ -112,11 +115,12 @@ TEST(Explain, the_account_names_the_rule_and_why_others_did_not_decide) {
 TEST(Explain, a_test_file_holds_expectations) {
   const Ruleset rules = ruleset_of("block label \"all\"\npass proto tcp to port 22 label \"ssh\"\n");
   const TestFile file = parse_test_file(
-      {.name = "tests", .text = "# rules\n\nin on lan proto tcp from 10.0.0.1 to 10.0.0.2 port 22 expect pass by \"ssh\"\n"
-                                "in on lan proto udp from 10.0.0.1 to 10.0.0.2 expect block by all # why\n"
-                                "in on lan proto tcp from 10.0.0.1 to 10.0.0.2 port 23 expect pass\n"
-                                "in on lan proto tcp from 10.0.0.1 to 10.0.0.2 port 22 expect pass by \"all\"\n"
-                                "in on lan proto tcp from 10.0.0.1 to 10.0.0.2\nnonsense expect pass\n"},
+      {.name = "tests",
+       .text = "# rules\n\nin on lan proto tcp from 10.0.0.1 to 10.0.0.2 port 22 expect pass by \"ssh\"\n"
+               "in on lan proto udp from 10.0.0.1 to 10.0.0.2 expect block by all # why\n"
+               "in on lan proto tcp from 10.0.0.1 to 10.0.0.2 port 23 expect pass\n"
+               "in on lan proto tcp from 10.0.0.1 to 10.0.0.2 port 22 expect pass by \"all\"\n"
+               "in on lan proto tcp from 10.0.0.1 to 10.0.0.2\nnonsense expect pass\n"},
       rules);
   ASSERT_EQ(file.lines.size(), 4U);
   std::string why;
@@ -134,7 +138,8 @@ TEST(Explain, a_test_file_holds_expectations) {
 TEST(Explain, nonsense_packets_are_refused_with_the_place) {
   const Ruleset rules = ruleset_of("block on lan\n");
   const auto error = [&rules](std::string_view text) { return render(parse_packet_line(text, rules).error()); };
-  EXPECT_THAT(error("in on lan proto tcp from 10.0.0.300"), HasSubstr("packet:1:26: error: '10.0.0.300' is no address"));
+  EXPECT_THAT(error("in on lan proto tcp from 10.0.0.300"),
+              HasSubstr("packet:1:26: error: '10.0.0.300' is no address"));
   EXPECT_THAT(error("in on lan from 10.0.0.1 to ::1"), HasSubstr("IPv4 and IPv6"));
   EXPECT_THAT(error("in on lan proto icmp from 10.0.0.1 port 3"), HasSubstr("only TCP and UDP have ports"));
   EXPECT_THAT(error("out on lan in on lan"), HasSubstr("comes in on one port"));

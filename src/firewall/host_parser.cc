@@ -1,22 +1,23 @@
 // Addresses and ports: what stands behind from and to, and inside tables.
-#include <arpa/inet.h>
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
+#include <fmt/core.h>
+
+#include "firewall/diagnostic.h"
 #include "firewall/lexer.h"
 #include "firewall/names.h"
+#include "firewall/parser.h"
 #include "firewall/rule_expander.h"
 #include "firewall/ruleset.h"
 #include "firewall/ruleset_draft.h"
 #include "firewall/statement_reader.h"
+#include "firewall/table_overlay.h"
 #include "wire/ip_address.h"
 
 namespace ringplane::firewall {
@@ -132,8 +133,8 @@ void StatementReader::read_host(std::vector<HostItem>& hosts) {
   if (!host.range.empty()) {
     const wire::Family family = host.prefixes.front().family;
     const TableId table = draft_.unnamed_table(host.range, host.prefixes);
-    hosts.push_back({.match = {.kind = AddressMatch::Kind::kTable, .negated = negated, .table = table},
-                     .family = family});
+    hosts.push_back(
+        {.match = {.kind = AddressMatch::Kind::kTable, .negated = negated, .table = table}, .family = family});
     return;
   }
   for (const wire::Prefix& prefix : host.prefixes) {
@@ -151,14 +152,13 @@ void StatementReader::read_interface_address(std::vector<HostItem>& hosts, bool 
   if (take_if("/")) length = read_prefix_length();
   const std::size_t colon = std::min(name.text.find(':'), name.text.size());
   const std::string_view interface = name.text.substr(0, colon);
-  const std::string text =
-      fmt::format("({}){}", name.text, length < 0 ? std::string() : "/" + std::to_string(length));
+  const std::string text = fmt::format("({}){}", name.text, length < 0 ? std::string() : "/" + std::to_string(length));
   std::vector<wire::Prefix> prefixes;
   if (draft_.addresses_of(interface).empty()) {
     (void)draft_.port_mask(interface, name.where);
-    draft_.report(Severity::kWarning, name.where,
-                  fmt::format("the addresses of interface '{}' are not known here: ({}) holds none", interface,
-                              name.text));
+    draft_.report(
+        Severity::kWarning, name.where,
+        fmt::format("the addresses of interface '{}' are not known here: ({}) holds none", interface, name.text));
   } else {
     prefixes = resolve(name, length);
   }
@@ -262,9 +262,9 @@ PortMatch StatementReader::read_port() {
     std::string_view text;
     Operator op;
   };
-  static constexpr Unary kUnary[] = {{"=", Operator::kEqual},       {"!=", Operator::kNotEqual},
-                                     {"<", Operator::kLess},        {"<=", Operator::kLessOrEqual},
-                                     {">", Operator::kGreater},     {">=", Operator::kGreaterOrEqual}};
+  static constexpr Unary kUnary[] = {{"=", Operator::kEqual},   {"!=", Operator::kNotEqual},
+                                     {"<", Operator::kLess},    {"<=", Operator::kLessOrEqual},
+                                     {">", Operator::kGreater}, {">=", Operator::kGreaterOrEqual}};
   PortMatch match;
   for (const Unary& unary : kUnary) {
     if (!take_if(unary.text)) continue;

@@ -1,7 +1,5 @@
 #include "firewall/lexer.h"
 
-#include <fmt/core.h>
-
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -9,12 +7,22 @@
 #include <string_view>
 #include <utility>
 
+#include <fmt/core.h>
+
+#include "firewall/ruleset.h"
+
 namespace ringplane::firewall {
 namespace {
 
-constexpr bool is_digit(int c) noexcept { return c >= '0' && c <= '9'; }
-constexpr bool is_letter(int c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-constexpr bool is_name(int c) noexcept { return is_letter(c) || is_digit(c) || c == '_'; }
+constexpr bool is_digit(int c) noexcept {
+  return c >= '0' && c <= '9';
+}
+constexpr bool is_letter(int c) noexcept {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+constexpr bool is_name(int c) noexcept {
+  return is_letter(c) || is_digit(c) || c == '_';
+}
 
 // What may stand inside an unquoted word (pfctl's allowed_in_string, less the characters that can only be mistakes).
 constexpr auto kInWord = [] {
@@ -23,7 +31,9 @@ constexpr auto kInWord = [] {
   for (const char c : std::string_view("-.:*+%&@|~;?[]^")) allowed[static_cast<unsigned char>(c)] = true;
   return allowed;
 }();
-constexpr bool in_word(int c) noexcept { return c >= 0 && kInWord[static_cast<std::size_t>(c)]; }
+constexpr bool in_word(int c) noexcept {
+  return c >= 0 && kInWord[static_cast<std::size_t>(c)];
+}
 
 /// All digits, at most 2^63.
 constexpr std::uint64_t number_of(std::string_view digits) noexcept {
@@ -103,9 +113,13 @@ Token Lexer::make(TokenKind kind, std::string_view text) const noexcept {
   return {.kind = kind, .text = text, .where = token_where_};
 }
 
-std::string_view Lexer::keep(std::string text) { return words_.emplace_back(std::move(text)); }
+std::string_view Lexer::keep(std::string text) {
+  return words_.emplace_back(std::move(text));
+}
 
-Token Lexer::error(std::string sentence) { return make(TokenKind::kError, keep(std::move(sentence))); }
+Token Lexer::error(std::string sentence) {
+  return make(TokenKind::kError, keep(std::move(sentence)));
+}
 
 bool Lexer::start_macro() {
   const Location where = here();

@@ -27,8 +27,7 @@ bool address_matches(const Ruleset& ruleset, const AddressMatch& match, wire::Fa
 }
 
 bool has_ports(const MatchKey& key) noexcept {
-  return !key.is_fragment &&
-         (key.protocol == wire::protocol::kTcp || key.protocol == wire::protocol::kUdp);
+  return !key.is_fragment && (key.protocol == wire::protocol::kTcp || key.protocol == wire::protocol::kUdp);
 }
 
 bool port_matches(const PortMatch& match, const MatchKey& key, std::uint16_t port) noexcept {
@@ -47,8 +46,7 @@ bool flags_match(const Rule& rule, const MatchKey& key) noexcept {
 
 bool icmp_matches(const Rule& rule, const MatchKey& key) noexcept {
   if (rule.icmp_type < 0) return true;
-  return !key.is_fragment && rule.icmp_type == key.icmp_type &&
-         (rule.icmp_code < 0 || rule.icmp_code == key.icmp_code);
+  return !key.is_fragment && rule.icmp_type == key.icmp_type && (rule.icmp_code < 0 || rule.icmp_code == key.icmp_code);
 }
 
 /// One evaluation on its way through the rules.

@@ -1,13 +1,12 @@
 // set ...: what has an effect here is put into Options; what is understood but has none is accepted with a warning.
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
+
+#include <fmt/core.h>
 
 #include "firewall/diagnostic.h"
 #include "firewall/lexer.h"

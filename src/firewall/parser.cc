@@ -1,7 +1,6 @@
 #include "firewall/parser.h"
 
-#include <fmt/core.h>
-#include <sys/stat.h>
+#include <stdio.h>  // NOLINT(modernize-deprecated-headers): fileno is POSIX, not in cstdio
 
 #include <algorithm>
 #include <cerrno>
@@ -16,6 +15,9 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/core.h>
+#include <sys/stat.h>
+
 #include "firewall/diagnostic.h"
 #include "firewall/lexer.h"
 #include "firewall/names.h"
@@ -24,22 +26,23 @@
 #include "firewall/ruleset.h"
 #include "firewall/ruleset_draft.h"
 #include "firewall/statement_reader.h"
+#include "firewall/timeouts.h"
 
 namespace ringplane::firewall {
 namespace {
 
 /// Words that begin a statement: where a list that was never closed must have ended.
-constexpr std::string_view kStatementWords[] = {"pass",   "block",   "match", "anchor", "antispoof", "set",
-                                                "table",  "include", "load",  "nat",    "rdr",       "binat",
-                                                "no",     "scrub",   "altq",  "queue",  "nat-anchor", "rdr-anchor",
-                                                "binat-anchor"};
+constexpr std::string_view kStatementWords[] = {
+    "pass", "block", "match", "anchor", "antispoof", "set",   "table",      "include",    "load",        "nat",
+    "rdr",  "binat", "no",    "scrub",  "altq",      "queue", "nat-anchor", "rdr-anchor", "binat-anchor"};
 
 /// Words that no macro may be named after.
 constexpr std::string_view kReserved[] = {
-    "all",   "any",   "block", "pass",   "match", "in",     "out",   "on",     "log",   "quick", "inet",  "inet6",
-    "proto", "from",  "to",    "port",   "flags", "keep",   "state", "modulate", "no",  "label", "tag",   "tagged",
-    "set",   "table", "anchor", "antispoof", "include", "load", "self", "user", "group", "queue", "return", "drop",
-    "probability", "tos", "fragment", "allow-opts", "icmp-type", "icmp6-type", "received-on", "rtable", "once",
+    "all",         "any",      "block",    "pass",       "match",     "in",         "out",         "on",     "log",
+    "quick",       "inet",     "inet6",    "proto",      "from",      "to",         "port",        "flags",  "keep",
+    "state",       "modulate", "no",       "label",      "tag",       "tagged",     "set",         "table",  "anchor",
+    "antispoof",   "include",  "load",     "self",       "user",      "group",      "queue",       "return", "drop",
+    "probability", "tos",      "fragment", "allow-opts", "icmp-type", "icmp6-type", "received-on", "rtable", "once",
 };
 
 bool is_statement_word(const Token& token) {
@@ -55,7 +58,8 @@ constexpr OldForm kOldForms[] = {
     {"rdr", "not yet: rdr-to ('rdr on IF ... -> A' is the old form of 'match in on IF ... rdr-to A')"},
     {"binat", "not yet: binat-to ('binat on IF ... -> A' is the old form of 'match on IF ... binat-to A')"},
     {"scrub", "not yet: scrub ('scrub in ...' is the old form of 'match in ... scrub (...)')"},
-    {"altq", "does not apply here: altq ('altq on IF' is the old form of 'queue ... on IF', which is not yet supported)"},
+    {"altq",
+     "does not apply here: altq ('altq on IF' is the old form of 'queue ... on IF', which is not yet supported)"},
     {"queue", "not yet: queue"},
     {"nat-anchor", "not yet: nat-to ('nat-anchor' is an old form: an 'anchor' holds all rules today)"},
     {"rdr-anchor", "not yet: rdr-to ('rdr-anchor' is an old form: an 'anchor' holds all rules today)"},
@@ -110,9 +114,9 @@ class Assembly {
     for (std::size_t i = 0; i < used_.size(); ++i) {
       const LoadedAnchor& loaded = draft_.loaded_anchors[i];
       if (!used_[i]) {
-        draft_.report(Severity::kError, loaded.where,
-                      fmt::format("'load anchor' names '{}', but there is no such anchor without rules of its own",
-                                  loaded.path));
+        draft_.report(
+            Severity::kError, loaded.where,
+            fmt::format("'load anchor' names '{}', but there is no such anchor without rules of its own", loaded.path));
       }
     }
     expand_labels();
@@ -254,7 +258,9 @@ void StatementReader::resynchronise() {
   list_depth_ = 0;
 }
 
-void StatementReader::read_all() { read_block(false); }
+void StatementReader::read_all() {
+  read_block(false);
+}
 
 void StatementReader::read_block(bool inside_anchor) {
   for (;;) {
@@ -375,8 +381,8 @@ void StatementReader::read_anchor() {
   statement.is_anchor = true;
   statement.rule.action = Action::kMatch;
   statement.rule.where = take().where;
-  const bool is_free_word = token_.kind == TokenKind::kWord &&
-                            std::ranges::find(kReserved, token_.text) == std::end(kReserved);
+  const bool is_free_word =
+      token_.kind == TokenKind::kWord && std::ranges::find(kReserved, token_.text) == std::end(kReserved);
   if (token_.kind == TokenKind::kQuoted || is_free_word) {
     const Token name = take();
     if (name.text.empty() || name.text.size() > 63) fail(name, "an anchor's name has 1 to 63 characters");
@@ -421,7 +427,7 @@ std::expected<std::string, std::string> DiskFiles::read(const std::string& path)
   constexpr std::size_t kMaxBytes = std::size_t{64} << 20;
   const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "rbe"));
   if (!file) return std::unexpected(std::string(std::strerror(errno)));
-  struct stat status {};
+  struct stat status{};
   if (fstat(fileno(file.get()), &status) == 0 && S_ISDIR(status.st_mode)) return std::unexpected("Is a directory");
   std::string text;
   char chunk[65536];

@@ -1,8 +1,5 @@
 #include "firewall/parser.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <cstdint>
 #include <expected>
 #include <map>
@@ -10,6 +7,9 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "base/ids.h"
 #include "firewall/diagnostic.h"
@@ -60,7 +60,9 @@ std::vector<std::string> rules_of(const ParseResult& parsed) {
   for (const Rule& rule : parsed.ruleset.rules) rules.push_back(text_of(parsed.ruleset, rule));
   return rules;
 }
-std::vector<std::string> rules_of(std::string text) { return rules_of(parse_text(std::move(text))); }
+std::vector<std::string> rules_of(std::string text) {
+  return rules_of(parse_text(std::move(text)));
+}
 
 /// "line:column sentence" of every error.
 std::vector<std::string> errors_of(const ParseResult& parsed) {
@@ -72,7 +74,9 @@ std::vector<std::string> errors_of(const ParseResult& parsed) {
   }
   return errors;
 }
-std::vector<std::string> errors_of(std::string text) { return errors_of(parse_text(std::move(text))); }
+std::vector<std::string> errors_of(std::string text) {
+  return errors_of(parse_text(std::move(text)));
+}
 
 TEST(Parser, a_pass_rule_keeps_state_and_asks_for_a_syn_unless_it_says_otherwise) {
   EXPECT_THAT(rules_of("pass\npass proto udp\npass no state\npass flags any\npass proto tcp flags /SFRA\n"),
@@ -111,13 +115,15 @@ TEST(Parser, antispoof_becomes_block_rules) {
 }
 
 TEST(Parser, lines_join_at_a_backslash_also_in_comments_and_lists_may_span_lines) {
-  EXPECT_THAT(rules_of("block in \\\n  on lan # a comment \\\n still comment\npass proto { tcp # one\n\n udp\n} no state\n"),
-              ElementsAre("block drop in on lan all", "pass proto tcp all no state", "pass proto udp all no state"));
+  EXPECT_THAT(
+      rules_of("block in \\\n  on lan # a comment \\\n still comment\npass proto { tcp # one\n\n udp\n} no state\n"),
+      ElementsAre("block drop in on lan all", "pass proto tcp all no state", "pass proto udp all no state"));
 }
 
 TEST(Parser, labels_say_what_the_rule_became) {
   const ParseResult parsed = parse_text(
-      "block\npass in on lan proto tcp from { 10.0.0.2, <x> } to any port 22 label \"$nr $if:$srcaddr>$dstaddr/$dstport $proto\"\n");
+      "block\npass in on lan proto tcp from { 10.0.0.2, <x> } to any port 22 label \"$nr "
+      "$if:$srcaddr>$dstaddr/$dstport $proto\"\n");
   EXPECT_EQ(parsed.ruleset.label_of(parsed.ruleset.rules.at(1)), "1 lan:10.0.0.2>any/22 tcp");
   EXPECT_EQ(parsed.ruleset.label_of(parsed.ruleset.rules.at(2)), "2 lan:<x>>any/22 tcp");
 }
@@ -157,7 +163,8 @@ TEST(Parser, set_options_take_effect) {
 }
 
 TEST(Parser, what_has_no_effect_is_a_warning_and_no_error) {
-  const ParseResult parsed = parse_text("set debug info\nset loginterface lan\nset hostid 1\nset ruleset-optimization basic\n");
+  const ParseResult parsed =
+      parse_text("set debug info\nset loginterface lan\nset hostid 1\nset ruleset-optimization basic\n");
   EXPECT_TRUE(parsed.ok());
   EXPECT_EQ(parsed.diagnostics.size(), 4U);
 }
@@ -199,9 +206,9 @@ TEST(Parser, anchors_nest_and_may_be_loaded_from_files) {
       environment);
   EXPECT_THAT(errors_of(parsed), IsEmpty());
   EXPECT_THAT(rules_of(parsed),
-              ElementsAre("anchor \"guests\" on lan all", "pass in all flags S/SA keep state",
-                          "anchor \"deep\" all", "block drop out all", "anchor \"a\" in all", "block drop all",
-                          "anchor all", "pass quick all no state", "block drop all"));
+              ElementsAre("anchor \"guests\" on lan all", "pass in all flags S/SA keep state", "anchor \"deep\" all",
+                          "block drop out all", "anchor \"a\" in all", "block drop all", "anchor all",
+                          "pass quick all no state", "block drop all"));
   EXPECT_EQ(parsed.ruleset.rules[0].anchor_end, 4U);
   EXPECT_EQ(parsed.ruleset.rules[2].anchor_end, 4U);
   EXPECT_EQ(parsed.ruleset.anchor_path(parsed.ruleset.rules[3]), "guests/deep");
@@ -215,29 +222,28 @@ TEST(Parser, every_error_is_found_and_shown_with_its_place) {
       "anchor oops keep {\n  block proto tpc\n}\n}\nblock all");
   EXPECT_THAT(errors_of(parsed),
               ElementsAre("1:12 there is no port or group 'dmz' (known: lan, wan)", "2:13 'tpc' is no protocol",
-                          "3:31 port 70000 is above 65535",
-                          "4:7 unexpected 'quux': an option of the rule belongs here", "5:13 'tcp.foo' is no timeout",
-                          HasSubstr("7:3 '10.0.0.x' is neither an address"), "9:11 macro 'nothing' is not defined",
-                          "11:1 table <t> is defined twice", "12:18 unexpected '{': 'state' belongs here",
-                          "13:15 'tpc' is no protocol", "15:1 unexpected '}': a statement belongs here"));
+                          "3:31 port 70000 is above 65535", "4:7 unexpected 'quux': an option of the rule belongs here",
+                          "5:13 'tcp.foo' is no timeout", HasSubstr("7:3 '10.0.0.x' is neither an address"),
+                          "9:11 macro 'nothing' is not defined", "11:1 table <t> is defined twice",
+                          "12:18 unexpected '{': 'state' belongs here", "13:15 'tpc' is no protocol",
+                          "15:1 unexpected '}': a statement belongs here"));
   EXPECT_EQ(render(parsed.diagnostics[1]), "pf.conf:2:13: error: 'tpc' is no protocol\nblock proto tpc\n            ^");
   EXPECT_EQ(parsed.ruleset.rules.size(), 2U) << "the lines without errors are read";
 }
 
 TEST(Parser, rules_that_contradict_themselves_are_errors) {
-  EXPECT_THAT(errors_of("pass inet6 proto icmp\nblock return-rst proto udp\npass proto icmp icmp-type echoreq\n"
-                        "pass from any port 22\npass from 10.0.0.1 to ::1\nblock keep state\npass flags S/A\n"
-                        "pass inet proto icmp6\npass inet6 proto icmp6 icmp-type 8\npass proto tcp to port 22 fragment\n"
-                        "pass keep state (overload <x>)\nblock allow-opts\npass proto { tcp icmp } to port 22\n"),
-              ElementsAre("1:1 proto icmp does not go with inet6", "2:1 return-rst needs proto tcp",
-                          "3:1 icmp-type needs the address family: inet", "4:1 a source port needs proto tcp or udp",
-                          HasSubstr("5:1 the rule expands to nothing"), "6:1 only a pass rule can keep state",
-                          HasSubstr("7:12 flags outside the mask"), "8:1 proto ipv6-icmp does not go with inet",
-                          "9:24 icmp-type does not go with inet6",
-                          "10:1 'fragment' allows conditions on the IP header only",
-                          "11:18 'overload' needs max-src-conn or max-src-conn-rate",
-                          "12:1 allow-opts belongs to pass and match rules",
-                          "13:1 a destination port needs proto tcp or udp"));
+  EXPECT_THAT(
+      errors_of("pass inet6 proto icmp\nblock return-rst proto udp\npass proto icmp icmp-type echoreq\n"
+                "pass from any port 22\npass from 10.0.0.1 to ::1\nblock keep state\npass flags S/A\n"
+                "pass inet proto icmp6\npass inet6 proto icmp6 icmp-type 8\npass proto tcp to port 22 fragment\n"
+                "pass keep state (overload <x>)\nblock allow-opts\npass proto { tcp icmp } to port 22\n"),
+      ElementsAre("1:1 proto icmp does not go with inet6", "2:1 return-rst needs proto tcp",
+                  "3:1 icmp-type needs the address family: inet", "4:1 a source port needs proto tcp or udp",
+                  HasSubstr("5:1 the rule expands to nothing"), "6:1 only a pass rule can keep state",
+                  HasSubstr("7:12 flags outside the mask"), "8:1 proto ipv6-icmp does not go with inet",
+                  "9:24 icmp-type does not go with inet6", "10:1 'fragment' allows conditions on the IP header only",
+                  "11:18 'overload' needs max-src-conn or max-src-conn-rate",
+                  "12:1 allow-opts belongs to pass and match rules", "13:1 a destination port needs proto tcp or udp"));
 }
 
 TEST(Parser, what_is_not_supported_is_named) {

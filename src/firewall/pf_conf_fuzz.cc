@@ -43,8 +43,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   SameText files(text);
   Environment environment;
   environment.ports.push_back({.name = "lan", .id = base::PortId{0}});
-  environment.ports.back().addresses.push_back(
-      {.host = *wire::parse_host_address("192.0.2.1"), .length = 24});
+  environment.ports.back().addresses.push_back({.host = *wire::parse_host_address("192.0.2.1"), .length = 24});
   environment.files = &files;
   environment.max_rules = 2000;
   const ParseResult parsed = parse({.name = "fuzz", .text = text}, environment);

@@ -1,13 +1,13 @@
 // OpenBSD's own test texts for pfctl: each is read, or refused for a reason that is named, and what is read prints as
 // pfctl prints it. The data lies beside the repository (shared/data/pfctl, README there).
-#include <gtest/gtest.h>
-#include <sys/stat.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "firewall/diagnostic.h"
 #include "firewall/parser.h"
@@ -43,7 +43,8 @@ std::string normal(std::string line) {
   }
   replace_all(line, "from any to any", "all");
   if (line.find(" port") != std::string::npos) replace_all(line, " all port", " from any to any port");
-  for (const std::string_view ignored : {" keep state", " flags S/SA", " no state", "(port-unr, port-unr)", "(port-unr)"}) {
+  for (const std::string_view ignored :
+       {" keep state", " flags S/SA", " no state", "(port-unr, port-unr)", "(port-unr)"}) {
     replace_all(line, ignored, "");
   }
   return line;
@@ -67,10 +68,12 @@ struct Case {
   bool prints_as_pfctl = false;
 };
 
-ParseResult read(const std::string& name) { return parse_file(kFolder + name + ".in", Environment{}); }
+ParseResult read(const std::string& name) {
+  return parse_file(kFolder + name + ".in", Environment{});
+}
 
 bool data_is_missing() {
-  struct stat status {};
+  struct stat status{};
   return stat(kFolder.c_str(), &status) != 0;
 }
 #define SKIP_WITHOUT_DATA() \
@@ -165,8 +168,8 @@ TEST(Pfctl, refuses_translation_scrub_routing_and_altq_on_every_line) {
     ASSERT_FALSE(parsed.diagnostics.empty());
     EXPECT_NE(parsed.diagnostics.front().sentence.find("does not apply here: altq"), std::string::npos);
   }
-  EXPECT_EQ(error_lines_of(read("pf68")).size(), lines_of(*DiskFiles().read(kFolder + "pf68.in")).size() -
-                                                     1 /* an empty line */);
+  EXPECT_EQ(error_lines_of(read("pf68")).size(),
+            lines_of(*DiskFiles().read(kFolder + "pf68.in")).size() - 1 /* an empty line */);
 }
 
 TEST(Pfctl, refuses_every_text_that_pfctl_refuses) {

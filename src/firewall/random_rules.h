@@ -108,8 +108,8 @@ class RandomRules {
       const wire::IpAddress noise = address(key.family);
       for (unsigned bit = 0; bit < match.prefix.length; ++bit) {
         const auto mask = static_cast<std::uint8_t>(0x80U >> (bit % 8));
-        to.bytes[bit / 8] = static_cast<std::uint8_t>((to.bytes[bit / 8] & ~mask) |
-                                                      (match.prefix.address.bytes[bit / 8] & mask));
+        to.bytes[bit / 8] =
+            static_cast<std::uint8_t>((to.bytes[bit / 8] & ~mask) | (match.prefix.address.bytes[bit / 8] & mask));
       }
       if (match.prefix.length < 8) to.bytes[1] = noise.bytes[1];
     };
@@ -154,18 +154,19 @@ class RandomRules {
     return std::string(pick(kWays));
   }
   std::string interface() {
-    constexpr std::array<std::string_view, 5> kNames = {" on lan", " on wan", " on ! lan", " on { lan dmz }", " on any"};
+    constexpr std::array<std::string_view, 5> kNames = {" on lan", " on wan", " on ! lan", " on { lan dmz }",
+                                                        " on any"};
     return std::string(pick(kNames));
   }
   std::string tag() { return one_in(2) ? "RED" : "BLUE"; }
 
   /// One that goes with the family (kNone: with both).
   std::string host(wire::Family family) {
-    constexpr std::array<std::string_view, 8> kBoth = {"any", "any", "<a>", "! <a>", "<b>", "! <b>", "<c>",
-                                                       "{ 10.1.2.3, 2001:db8::1 }"};
+    constexpr std::array<std::string_view, 8> kBoth = {"any", "any",   "<a>", "! <a>",
+                                                       "<b>", "! <b>", "<c>", "{ 10.1.2.3, 2001:db8::1 }"};
     constexpr std::array<std::string_view, 9> kIpv4 = {
-        "10.0.0.0/8",   "! 10.0.0.0/8",        "10.1.2.0/24",  "10.1.2.3",   "192.0.2.0/28",
-        "192.0.2.8/29", "10.0.0.1 - 10.1.0.9", "0.0.0.0/0",    "128.0.0.0/1"};
+        "10.0.0.0/8",   "! 10.0.0.0/8",        "10.1.2.0/24", "10.1.2.3",   "192.0.2.0/28",
+        "192.0.2.8/29", "10.0.0.1 - 10.1.0.9", "0.0.0.0/0",   "128.0.0.0/1"};
     constexpr std::array<std::string_view, 5> kIpv6 = {"2001:db8::/32", "! 2001:db8:1::/48", "2001:db8::1", "::/0",
                                                        "2001:db8:1:2::/64"};
     if (family == wire::Family::kNone || one_in(4)) return std::string(pick(kBoth));
@@ -178,15 +179,15 @@ class RandomRules {
   }
   std::string ports() {
     constexpr std::array<std::string_view, 14> kPorts = {
-        " port 22",     " port { 80 443 }", " port 1024:65535", " port 6000:6007", " port != 53", " port < 1024",
-        " port > 1024", " port 22 >< 80",   " port 22 <> 443",  " port <= 0",      " port >= 65535", " port < 0",
-        " port 80:80",  " port 80 >< 81"};
+        " port 22",       " port { 80 443 }", " port 1024:65535", " port 6000:6007", " port != 53",
+        " port < 1024",   " port > 1024",     " port 22 >< 80",   " port 22 <> 443", " port <= 0",
+        " port >= 65535", " port < 0",        " port 80:80",      " port 80 >< 81"};
     return std::string(pick(kPorts));
   }
 
   std::string rule() {
-    constexpr std::array<std::string_view, 7> kActions = {"pass",        "pass",  "block", "block return",
-                                                          "block drop", "match", "block return-icmp(host-unr)"};
+    constexpr std::array<std::string_view, 7> kActions = {
+        "pass", "pass", "block", "block return", "block drop", "match", "block return-icmp(host-unr)"};
     const std::string_view action = pick(kActions);
     std::string out = std::string(action) + way();
     if (one_in(5)) out += one_in(2) ? " log" : " log (all)";

@@ -1,7 +1,5 @@
 #include "firewall/rule_expander.h"
 
-#include <fmt/core.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -9,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include <fmt/core.h>
+
+#include "firewall/diagnostic.h"
 #include "firewall/names.h"
 #include "firewall/ruleset.h"
 #include "firewall/ruleset_draft.h"
@@ -23,7 +24,9 @@ std::span<const T> or_any(const std::vector<T>& list, const T& any) {
   return list.empty() ? std::span<const T>(&any, 1) : std::span<const T>(list);
 }
 
-bool has_ports(int protocol) { return protocol == wire::protocol::kTcp || protocol == wire::protocol::kUdp; }
+bool has_ports(int protocol) {
+  return protocol == wire::protocol::kTcp || protocol == wire::protocol::kUdp;
+}
 
 /// Why the expanded rule makes no sense, as pfctl's consistency checks say; nullopt: it does.
 std::optional<std::string> contradiction(const RuleStatement& statement, const Rule& rule) {

@@ -1,7 +1,4 @@
 // pass, block, match, antispoof: everything of a rule but its addresses (host_parser.cc).
-#include <fmt/core.h>
-
-#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -9,15 +6,18 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <utility>
 #include <vector>
+
+#include <fmt/core.h>
 
 #include "firewall/lexer.h"
 #include "firewall/names.h"
+#include "firewall/parser.h"
 #include "firewall/rule_expander.h"
 #include "firewall/ruleset.h"
 #include "firewall/ruleset_draft.h"
 #include "firewall/statement_reader.h"
+#include "firewall/table_overlay.h"
 #include "firewall/timeouts.h"
 #include "wire/ip_address.h"
 
@@ -294,8 +294,8 @@ void StatementReader::read_icmp_types(RuleStatement& statement) {
     fail(keyword, "icmp-type and icmp6-type exclude each other");
   }
   if (statement.rule.family != wire::Family::kNone && statement.rule.family != family) {
-    fail(keyword, family == wire::Family::kIpv4 ? "icmp-type does not go with inet6"
-                                               : "icmp6-type does not go with inet");
+    fail(keyword,
+         family == wire::Family::kIpv4 ? "icmp-type does not go with inet6" : "icmp6-type does not go with inet");
   }
   statement.icmp_family = family;
   one_or_list([this, &statement, family] {
@@ -333,9 +333,10 @@ void StatementReader::read_tos(RuleStatement& statement) {
 void StatementReader::read_probability(RuleStatement& statement) {
   const Token text = take_text("a percentage");
   double percent = 0;
-  const char* const last = text.text.data() + text.text.size();
-  const auto [end, error] = std::from_chars(text.text.data(), last, percent, std::chars_format::fixed);
-  if (error != std::errc{} || std::string_view(end, static_cast<std::size_t>(last - end)) != "%" ||
+  const std::string_view digits = text.text.substr(0, text.text.find('%'));
+  const auto [end, error] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), percent, std::chars_format::fixed);
+  if (error != std::errc{} || end != digits.data() + digits.size() || digits.size() + 1 != text.text.size() ||
       !std::isfinite(percent) || percent < 0 || percent > 100) {
     fail(text, "a probability is written as a percentage from 0% to 100%");
   }

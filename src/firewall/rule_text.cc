@@ -1,16 +1,18 @@
 // Rules and tables as pfctl(8) prints them: after expansion, defaults written out. What is printed parses again to the
 // same rule, except for `(interface)` tables of other machines.
-#include <fmt/core.h>
+#include "firewall/rule_text.h"
 
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <string>
 #include <string_view>
 
+#include <fmt/core.h>
+
+#include "firewall/match_key.h"
 #include "firewall/names.h"
-#include "firewall/rule_text.h"
 #include "firewall/ruleset.h"
+#include "firewall/table_overlay.h"
 #include "firewall/timeouts.h"
 #include "wire/ip_address.h"
 

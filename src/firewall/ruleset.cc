@@ -1,12 +1,12 @@
 #include "firewall/ruleset.h"
 
-#include <fmt/core.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include <fmt/core.h>
 
 #include "base/ids.h"
 #include "firewall/match_key.h"

@@ -105,7 +105,7 @@ struct Rule {
 
   Action action = Action::kPass;
   BlockReturn block_return = BlockReturn::kDrop;
-  std::uint8_t return_ttl = 0;      ///< of the RST; 0: default
+  std::uint8_t return_ttl = 0;         ///< of the RST; 0: default
   std::uint8_t return_icmp_code = 3;   ///< destination unreachable (type 3): port
   std::uint8_t return_icmp6_code = 4;  ///< destination unreachable (type 1): port
   RuleWay way = RuleWay::kBoth;
@@ -113,7 +113,7 @@ struct Rule {
   LogKind log = LogKind::kNone;
   StateKind state = StateKind::kNone;
   bool allow_opts = false;
-  bool fragment = false;  ///< only fragments
+  bool fragment = false;                      ///< only fragments
   wire::Family family = wire::Family::kNone;  ///< kNone: both
   std::int16_t protocol = -1;                 ///< -1: any; so for the next three
   std::int16_t icmp_type = -1;
@@ -121,7 +121,7 @@ struct Rule {
   std::int16_t tos = -1;
   std::uint8_t tcp_flags = 0;       ///< of the flags in the mask exactly these are set
   std::uint8_t tcp_flags_mask = 0;  ///< 0: any
-  bool awaits_load = false;  ///< an anchor without rules of its own, for `load anchor`
+  bool awaits_load = false;         ///< an anchor without rules of its own, for `load anchor`
   TagId tag = kNoTag;
   TagId tagged = kNoTag;
   bool tagged_negated = false;
@@ -174,7 +174,7 @@ struct Options {
   Limits limits;
   BlockReturn block_policy = BlockReturn::kDrop;
   StatePolicy state_policy = StatePolicy::kFloating;
-  std::uint64_t skip = 0;  ///< bit i: rules are not evaluated for port i
+  std::uint64_t skip = 0;            ///< bit i: rules are not evaluated for port i
   std::vector<std::string> printed;  ///< each `set` as pfctl prints it
 };
 

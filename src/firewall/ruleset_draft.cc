@@ -1,7 +1,5 @@
 #include "firewall/ruleset_draft.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -10,11 +8,15 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/core.h>
+
 #include "base/ids.h"
 #include "firewall/diagnostic.h"
+#include "firewall/match_key.h"
 #include "firewall/parser.h"
 #include "firewall/ruleset.h"
 #include "firewall/table.h"
+#include "firewall/table_overlay.h"
 #include "wire/ip_address.h"
 
 namespace ringplane::firewall {
@@ -29,7 +31,9 @@ std::vector<KnownPort::Address> loopback() {
   return {address("127.0.0.1", 8), address("::1", 128), address("fe80::1", 64)};
 }
 
-bool is_loopback(std::string_view name) { return name == "lo0" || name == "lo"; }
+bool is_loopback(std::string_view name) {
+  return name == "lo0" || name == "lo";
+}
 
 std::string_view line_of(std::string_view text, std::uint32_t line) {
   for (; line > 1; --line) {
@@ -196,7 +200,8 @@ void RulesetDraft::close_tables() {
       report(Severity::kError, table.where,
              fmt::format("more than {} tables: see 'set limit tables'", ruleset.options.limits.tables));
     }
-    if (entries > ruleset.options.limits.table_entries && entries - table.addresses.size() <= ruleset.options.limits.table_entries) {
+    if (entries > ruleset.options.limits.table_entries &&
+        entries - table.addresses.size() <= ruleset.options.limits.table_entries) {
       report(Severity::kError, table.where,
              fmt::format("the tables hold more than {} addresses: see 'set limit table-entries'",
                          ruleset.options.limits.table_entries));

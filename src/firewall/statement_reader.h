@@ -117,7 +117,7 @@ class StatementReader {
   std::uint32_t file_;
   Token token_;
   Token statement_start_;
-  bool opened_anchor_ = false;  // the statement's last token before its line end is the `{` of an anchor
+  bool opened_anchor_ = false;   // the statement's last token before its line end is the `{` of an anchor
   bool explicit_track_ = false;  // the state options being read say "source-track rule" or "source-track global"
   unsigned list_depth_ = 0;
   unsigned anchor_depth_ = 0;

@@ -49,15 +49,12 @@ bool holds(std::span<const Address> slots, std::uint32_t mask, const Address& ad
 
 AddressTable AddressTable::build(std::span<const TableEntry> entries) {
   std::vector<TableEntry> sorted(entries.begin(), entries.end());
-  const auto by_prefix = [](const TableEntry& a, const TableEntry& b) {
-    if (a.prefix.family != b.prefix.family) return a.prefix.family < b.prefix.family;
-    if (a.prefix.length != b.prefix.length) return a.prefix.length > b.prefix.length;
-    return a.prefix.address < b.prefix.address;
-  };
-  std::ranges::stable_sort(sorted, by_prefix);
+  std::ranges::sort(sorted, [](const TableEntry& a, const TableEntry& b) {
+    return a.prefix != b.prefix ? a.prefix < b.prefix : a.negated > b.negated;
+  });
   const auto same = std::ranges::unique(sorted, {}, &TableEntry::prefix);
   sorted.erase(same.begin(), same.end());
-  std::ranges::stable_sort(sorted, [](const TableEntry& a, const TableEntry& b) {
+  std::ranges::sort(sorted, [](const TableEntry& a, const TableEntry& b) {
     if (a.prefix.family != b.prefix.family) return a.prefix.family < b.prefix.family;
     if (a.prefix.length != b.prefix.length) return a.prefix.length > b.prefix.length;
     return a.negated < b.negated;

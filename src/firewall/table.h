@@ -24,7 +24,7 @@ class AddressTable {
  public:
   /// An empty table: it holds no address.
   AddressTable() = default;
-  /// Of a prefix that is given twice, the first entry counts.
+  /// Of a prefix that is given with and without negation, the negated entry counts.
   [[nodiscard]] static AddressTable build(std::span<const TableEntry> entries);
 
   [[nodiscard]] bool contains(wire::Family family, const wire::IpAddress& address) const noexcept;
@@ -39,7 +39,7 @@ class AddressTable {
   struct Level {
     std::uint8_t length = 0;
     bool negated = false;
-    bool has_zero = false;  // an empty slot is 0, so the address 0 is told by this bit
+    bool has_zero = false;   // an empty slot is 0, so the address 0 is told by this bit
     std::uint32_t mask = 0;  // slots - 1
     std::size_t first_slot = 0;
   };

@@ -10,7 +10,9 @@
 namespace ringplane::firewall {
 
 TableOverlay::TableOverlay(std::size_t limit, const base::HashSecret& secret)
-    : slots_(std::bit_ceil(std::max<std::size_t>(limit, 1) * 2)), secret_(secret), limit_(std::max<std::size_t>(limit, 1)) {}
+    : slots_(std::bit_ceil(std::max<std::size_t>(limit, 1) * 2)),
+      secret_(secret),
+      limit_(std::max<std::size_t>(limit, 1)) {}
 
 std::size_t TableOverlay::find(const Slot& wanted) const noexcept {
   std::size_t at = home(wanted);

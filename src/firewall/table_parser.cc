@@ -1,18 +1,19 @@
 // table <name> [persist] [const] [counters] { addresses } file "path"
-#include <fmt/core.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
+#include <fmt/core.h>
+
+#include "firewall/diagnostic.h"
 #include "firewall/lexer.h"
 #include "firewall/ruleset.h"
 #include "firewall/ruleset_draft.h"
 #include "firewall/statement_reader.h"
 #include "firewall/table.h"
+#include "firewall/table_overlay.h"
 #include "wire/ip_address.h"
 
 namespace ringplane::firewall {
@@ -22,7 +23,9 @@ std::string entry_text(const TableEntry& entry) {
   return (entry.negated ? "!" : "") + wire::to_string(entry.prefix);
 }
 
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == ','; }
+bool is_blank(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == ',';
+}
 
 }  // namespace
 

@@ -10,26 +10,26 @@
 namespace ringplane::firewall {
 
 // X(name in C++, name in pf.conf, default). Seconds, but for adaptive.*: numbers of states.
-#define RINGPLANE_PF_TIMEOUTS(X)                 \
-  X(kTcpFirst, "tcp.first", 120)                 \
-  X(kTcpOpening, "tcp.opening", 30)              \
-  X(kTcpEstablished, "tcp.established", 86400)   \
-  X(kTcpClosing, "tcp.closing", 900)             \
-  X(kTcpFinwait, "tcp.finwait", 45)              \
-  X(kTcpClosed, "tcp.closed", 90)                \
-  X(kTcpTsdiff, "tcp.tsdiff", 30)                \
-  X(kUdpFirst, "udp.first", 60)                  \
-  X(kUdpSingle, "udp.single", 30)                \
-  X(kUdpMultiple, "udp.multiple", 60)            \
-  X(kIcmpFirst, "icmp.first", 20)                \
-  X(kIcmpError, "icmp.error", 10)                \
-  X(kOtherFirst, "other.first", 60)              \
-  X(kOtherSingle, "other.single", 30)            \
-  X(kOtherMultiple, "other.multiple", 60)        \
-  X(kFrag, "frag", 60)                           \
-  X(kInterval, "interval", 10)                   \
-  X(kSrcTrack, "src.track", 0)                   \
-  X(kAdaptiveStart, "adaptive.start", 60000)     \
+#define RINGPLANE_PF_TIMEOUTS(X)               \
+  X(kTcpFirst, "tcp.first", 120)               \
+  X(kTcpOpening, "tcp.opening", 30)            \
+  X(kTcpEstablished, "tcp.established", 86400) \
+  X(kTcpClosing, "tcp.closing", 900)           \
+  X(kTcpFinwait, "tcp.finwait", 45)            \
+  X(kTcpClosed, "tcp.closed", 90)              \
+  X(kTcpTsdiff, "tcp.tsdiff", 30)              \
+  X(kUdpFirst, "udp.first", 60)                \
+  X(kUdpSingle, "udp.single", 30)              \
+  X(kUdpMultiple, "udp.multiple", 60)          \
+  X(kIcmpFirst, "icmp.first", 20)              \
+  X(kIcmpError, "icmp.error", 10)              \
+  X(kOtherFirst, "other.first", 60)            \
+  X(kOtherSingle, "other.single", 30)          \
+  X(kOtherMultiple, "other.multiple", 60)      \
+  X(kFrag, "frag", 60)                         \
+  X(kInterval, "interval", 10)                 \
+  X(kSrcTrack, "src.track", 0)                 \
+  X(kAdaptiveStart, "adaptive.start", 60000)   \
   X(kAdaptiveEnd, "adaptive.end", 120000)
 
 enum class Timeout : std::uint8_t {

@@ -396,7 +396,7 @@ StepResult step_datagram(Flow& flow, const wire::Packet& packet) noexcept {
     // Queries go the way of the first, replies against it (RFC 5508 5): the reply side may not query through a flow
     // that only its answers are let in by.
     const bool query = reply_type(flow.protocol, packet.icmp_type) >= 0;
-    if (query != (from == Direction::kOriginal)) return drop(DropReason::icmp_error_mismatch);
+    if (query != (from == Direction::kOriginal)) return drop(DropReason::icmp_mismatch);
   }
   const Direction to = wire::opposite(from);
   if (flow.state(from) == PeerState::kNoTraffic) flow.set_state(from, PeerState::kSingle);
@@ -408,13 +408,13 @@ StepResult step_datagram(Flow& flow, const wire::Packet& packet) noexcept {
 /// must be one that may be in flight, SND.UNA <= SEG.SEQ < SND.NXT (RFC 5927 4.1), a window wide seen from the middle.
 StepResult step_icmp_error(const Flow& flow, const wire::Packet& packet) noexcept {
   const Direction quoted = wire::opposite(flow.direction_of(packet));
-  if (flow.state(quoted) == PeerState::kNoTraffic) return drop(DropReason::icmp_error_mismatch);
+  if (flow.state(quoted) == PeerState::kNoTraffic) return drop(DropReason::icmp_mismatch);
   if (flow.protocol != wire::protocol::kTcp) return kPass;
   const std::uint32_t below = flow.sent_end[index(quoted)] - packet.tcp_seq;
   const std::uint32_t window = flow.state(quoted) == PeerState::kSynSent
                                    ? flow.sent_end[index(quoted)] - flow.allowed_end[index(quoted)] + 1
                                    : window_of(flow, wire::opposite(quoted));
-  return below <= window ? kPass : drop(DropReason::icmp_error_mismatch);
+  return below <= window ? kPass : drop(DropReason::icmp_mismatch);
 }
 
 }  // namespace

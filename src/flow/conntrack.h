@@ -35,7 +35,7 @@ void start(Flow& flow, const wire::Packet& packet) noexcept;
 
 /// Judges a packet with the key of `flow` (or an ICMP error about it) and moves the flow's state if it passes. Counters
 /// and times are the table's (FlowTable::track). Reasons: tcp_out_of_window, tcp_bad_rst, tcp_bad_syn, tcp_bad_state,
-/// icmp_error_mismatch.
+/// icmp_mismatch.
 [[nodiscard]] StepResult step(Flow& flow, const wire::Packet& packet) noexcept;
 
 /// Not yet answered by the other side: TCP whose SYNs are not both acknowledged; others with packets one way only.

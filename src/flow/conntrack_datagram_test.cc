@@ -71,7 +71,7 @@ TEST(ConntrackDatagrams, IcmpQueriesGoOneWayAndRepliesTheOther) {
     EXPECT_FALSE(can_start_flow(reply));
     Flow flow = datagram_flow(query);
     EXPECT_EQ(timeout_class(flow), TimeoutClass::kIcmpFirst);
-    EXPECT_EQ(step(flow, counter_query).reason, DropReason::icmp_error_mismatch);
+    EXPECT_EQ(step(flow, counter_query).reason, DropReason::icmp_mismatch);
     EXPECT_EQ(states_of(flow), "SINGLE:NO_TRAFFIC");
     EXPECT_EQ(step(flow, reply).reason, DropReason::none);
     EXPECT_EQ(timeout_class(flow), TimeoutClass::kIcmpError);
@@ -95,7 +95,7 @@ TEST(ConntrackDatagrams, AnIcmpErrorAboutUdpNeedsASenderThatHasSent) {
   wire::Packet error_towards_server = error_towards_client;
   error_towards_server.from_upper = false;
   EXPECT_EQ(step(flow, error_towards_client).reason, DropReason::none);
-  EXPECT_EQ(step(flow, error_towards_server).reason, DropReason::icmp_error_mismatch);
+  EXPECT_EQ(step(flow, error_towards_server).reason, DropReason::icmp_mismatch);
 }
 
 }  // namespace

@@ -509,10 +509,10 @@ TEST(Conntrack, AnIcmpErrorMustQuoteASegmentThatMayBeInFlight) {  // RFC 5927 4.
   play(flow, {{'>', ".", 1001, 5001, 1500, 1000, kPassed, "ESTABLISHED:ESTABLISHED"}});
   EXPECT_EQ(step(flow, icmp_error('>', 1001)).reason, kPassed);
   EXPECT_EQ(step(flow, icmp_error('>', 2501)).reason, kPassed);
-  EXPECT_EQ(step(flow, icmp_error('>', 2502)).reason, DropReason::icmp_error_mismatch);
-  EXPECT_EQ(step(flow, icmp_error('>', 500)).reason, DropReason::icmp_error_mismatch);
+  EXPECT_EQ(step(flow, icmp_error('>', 2502)).reason, DropReason::icmp_mismatch);
+  EXPECT_EQ(step(flow, icmp_error('>', 500)).reason, DropReason::icmp_mismatch);
   EXPECT_EQ(step(flow, icmp_error('<', 5001)).reason, kPassed);
-  EXPECT_EQ(step(flow, icmp_error('<', 1001)).reason, DropReason::icmp_error_mismatch);
+  EXPECT_EQ(step(flow, icmp_error('<', 1001)).reason, DropReason::icmp_mismatch);
   EXPECT_EQ(states_of(flow), "ESTABLISHED:ESTABLISHED");
 }
 
@@ -520,8 +520,8 @@ TEST(Conntrack, AnIcmpErrorMayRefuseTheSynAndNothingElse) {
   Flow flow;
   play(flow, {{'>', "S", 1000, 0, 0, 1000, kPassed, "SYN_SENT:CLOSED"}});
   EXPECT_EQ(step(flow, icmp_error('>', 1000)).reason, kPassed);
-  EXPECT_EQ(step(flow, icmp_error('>', 999)).reason, DropReason::icmp_error_mismatch);
-  EXPECT_EQ(step(flow, icmp_error('<', 5000)).reason, DropReason::icmp_error_mismatch);
+  EXPECT_EQ(step(flow, icmp_error('>', 999)).reason, DropReason::icmp_mismatch);
+  EXPECT_EQ(step(flow, icmp_error('<', 5000)).reason, DropReason::icmp_mismatch);
 }
 
 TEST(Conntrack, ResetsErrorsAndFragmentsMakeNoFlow) {

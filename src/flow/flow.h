@@ -55,7 +55,7 @@ struct alignas(64) Flow {
   wire::Family family = wire::Family::kNone;
   std::uint8_t flags = 0;
   std::uint8_t timeout_set = 0;  ///< index into the sets given to FlowTable::set_timeouts; 0: the global one
-  std::uint16_t generation = 0;  ///< of the snapshot whose `rule` this is; re-check when it is not the present one
+  std::uint16_t generation = 0;  ///< of the snapshot whose `path` this is; re-check when it is not the present one
   std::array<std::uint16_t, 2> packets{};  ///< low 16 bits; the carry is in the table
   /// Low nibble PeerState, high nibble window scale (15: none known).
   std::array<std::uint8_t, 2> peer{0xf0, 0xf0};
@@ -67,7 +67,7 @@ struct alignas(64) Flow {
   std::array<std::uint32_t, 2> allowed_end{};
   std::array<std::uint32_t, 2> bytes{};  ///< IP bytes, low 32 bits; the carry is in the table
   Tick last_seen = 0;
-  std::uint32_t rule = base::RuleId::kNoneValue;  ///< base::RuleId
+  base::RulePathId path;  ///< the rules that let it pass, as the worker of `generation` numbers them
 
   [[nodiscard]] bool has(std::uint8_t flag) const noexcept { return (flags & flag) != 0; }
   [[nodiscard]] PeerState state(wire::Direction side) const noexcept {

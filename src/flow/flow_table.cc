@@ -14,12 +14,12 @@
 
 #include "base/drop_reason.h"
 #include "base/ids.h"
+#include "base/mapped_memory.h"
 #include "base/result.h"
 #include "flow/conntrack.h"
 #include "flow/expiry_wheel.h"
 #include "flow/flow.h"
 #include "flow/flow_index.h"
-#include "flow/table_memory.h"
 #include "flow/timeouts.h"
 #include "wire/flow_key.h"
 #include "wire/ip_address.h"
@@ -60,16 +60,18 @@ base::Result<std::unique_ptr<FlowTable>> FlowTable::create(const FlowTableOption
         "a flow table holds 1 to " + std::to_string(kMaxFlows) + " flows, not " + std::to_string(options.capacity),
         base::ErrorKind::kBadConfiguration);
   }
-  const std::uint64_t bytes =
-      TableMemory::bytes_for<IndexBucket>(FlowIndex::buckets_for(options.capacity)) +
-      TableMemory::bytes_for<Flow>(options.capacity) + TableMemory::bytes_for<WheelLinks>(options.capacity) +
-      TableMemory::bytes_for<Ledger>(options.capacity) + TableMemory::bytes_for<AddressPair>(options.capacity);
-  auto memory = TableMemory::map(bytes, options.huge_pages, options.prefault);
+  const std::uint64_t bytes = base::MappedMemory::bytes_for<IndexBucket>(FlowIndex::buckets_for(options.capacity)) +
+                              base::MappedMemory::bytes_for<Flow>(options.capacity) +
+                              base::MappedMemory::bytes_for<WheelLinks>(options.capacity) +
+                              base::MappedMemory::bytes_for<Ledger>(options.capacity) +
+                              base::MappedMemory::bytes_for<AddressPair>(options.capacity);
+  auto memory = base::MappedMemory::map(bytes, options.huge_pages, options.prefault, "the flow table",
+                                        "lower flows.limit or `set limit states`");
   if (!memory) return std::unexpected(std::move(memory.error()));
   return std::unique_ptr<FlowTable>(new FlowTable(options, std::move(*memory), tick_of(now_ns)));
 }
 
-FlowTable::FlowTable(const FlowTableOptions& options, TableMemory memory, Tick now) noexcept
+FlowTable::FlowTable(const FlowTableOptions& options, base::MappedMemory memory, Tick now) noexcept
     : memory_(std::move(memory)),
       secret_(options.secret),
       capacity_(options.capacity),
@@ -195,7 +197,7 @@ InsertResult FlowTable::insert(const wire::Packet& packet, std::uint64_t hash, c
 
 void FlowTable::set_rules(base::FlowId id, const FlowSetup& setup) noexcept {
   Flow& flow = flows_[id.value];
-  flow.rule = setup.rule.value;
+  flow.path = setup.path;
   flow.generation = setup.generation;
   flow.timeout_set = setup.timeout_set;
   flow.flags = static_cast<std::uint8_t>((flow.flags & ~flow_flag::kWorkerFlags) |
@@ -395,7 +397,7 @@ FlowDetails FlowTable::details(base::FlowId id, std::uint64_t now_ns) const noex
       .age_ns = Tick{now - ledger.created} * kTickNs,
       .idle_ns = Tick{now - flow.last_seen} * kTickNs,
       .expires_in_ns = left > 0 ? static_cast<std::uint64_t>(left) * kTickNs : 0,
-      .rule = {flow.rule},
+      .path = flow.path,
   };
   for (std::size_t side = 0; side < 2; ++side) {
     details.state[side] = flow.state(static_cast<wire::Direction>(side));

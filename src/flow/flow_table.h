@@ -31,12 +31,12 @@
 #include "base/counter.h"
 #include "base/hash.h"
 #include "base/ids.h"
+#include "base/mapped_memory.h"
 #include "base/result.h"
 #include "flow/conntrack.h"
 #include "flow/expiry_wheel.h"
 #include "flow/flow.h"
 #include "flow/flow_index.h"
-#include "flow/table_memory.h"
 #include "flow/timeouts.h"
 #include "wire/flow_key.h"
 #include "wire/ip_address.h"
@@ -70,7 +70,7 @@ struct EndHook {
 
 /// What the rules decided about a new flow.
 struct FlowSetup {
-  base::RuleId rule{};
+  base::RulePathId path{};
   std::uint16_t generation = 0;
   std::uint8_t timeout_set = 0;
   std::uint8_t worker_flags = 0;  ///< of flow_flag::kWorkerFlags
@@ -92,7 +92,7 @@ struct FlowDetails {
   std::uint64_t age_ns = 0;
   std::uint64_t idle_ns = 0;
   std::uint64_t expires_in_ns = 0;  ///< if nothing more is seen
-  base::RuleId rule{};
+  base::RulePathId path{};
 };
 
 struct FlowTableCounters {
@@ -158,7 +158,7 @@ class FlowTable {
   [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
   /// All memory of the table, in bytes; at most 128 a flow from 1 M flows on.
   [[nodiscard]] std::uint64_t memory_bytes() const noexcept { return memory_.used_bytes(); }
-  [[nodiscard]] PageKind pages() const noexcept { return memory_.pages(); }
+  [[nodiscard]] base::PageKind pages() const noexcept { return memory_.pages(); }
   [[nodiscard]] const FlowTableCounters& counters() const noexcept { return counters_; }
 
  private:
@@ -175,7 +175,7 @@ class FlowTable {
   static constexpr std::uint32_t kExpireBurst = 16;
   static constexpr Tick kSweepTicks = 512;  // 8.6 s
 
-  FlowTable(const FlowTableOptions& options, TableMemory memory, Tick now) noexcept;
+  FlowTable(const FlowTableOptions& options, base::MappedMemory memory, Tick now) noexcept;
 
   [[nodiscard]] bool same_key(std::uint32_t record, const wire::FlowKey& key, std::uint64_t hash) const noexcept;
   void prefetch_record(std::uint32_t record, wire::Family family) const noexcept;
@@ -198,7 +198,7 @@ class FlowTable {
   [[nodiscard]] std::uint32_t sweep(Tick now, std::uint32_t budget) noexcept;
   void end(std::uint32_t record, EndCause cause) noexcept;
 
-  TableMemory memory_;
+  base::MappedMemory memory_;
   base::HashSecret secret_;
   std::uint32_t capacity_;
   std::uint32_t fresh_ = 0;                  ///< records from here on were never used

@@ -23,7 +23,7 @@
 #include "flow/flow.h"
 #include "flow/flow_index.h"
 #include "flow/flow_table.h"
-#include "flow/table_memory.h"
+#include "base/mapped_memory.h"
 #include "flow/test_packets.h"
 #include "wire/packet.h"
 
@@ -98,8 +98,8 @@ void find_burst_and_track(benchmark::State& state) {
 void two_miss_probe(benchmark::State& state) {
   const auto flows = static_cast<std::uint32_t>(state.range(0));
   const std::uint64_t bucket_count = FlowIndex::buckets_for(flows);
-  auto memory = TableMemory::map(
-      TableMemory::bytes_for<IndexBucket>(bucket_count) + TableMemory::bytes_for<Flow>(flows), true, true);
+  auto memory = base::MappedMemory::map(
+      base::MappedMemory::bytes_for<IndexBucket>(bucket_count) + base::MappedMemory::bytes_for<Flow>(flows), true, true);
   if (!memory) std::abort();
   const auto buckets = memory->take<IndexBucket>(bucket_count);
   const auto records = memory->take<Flow>(flows);

@@ -135,18 +135,18 @@ TEST_F(FlowTableTest, GivesBackTheWholeKeyAndWhatTheRulesSaid) {
   make(100);
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
     wire::Packet packet = packet_of(1234, family, wire::protocol::kUdp, true);
-    const FlowSetup setup{.rule = {77}, .generation = 9, .timeout_set = 0, .worker_flags = flow_flag::kLog};
+    const FlowSetup setup{.path = {77}, .generation = 9, .timeout_set = 0, .worker_flags = flow_flag::kLog};
     const FlowId id = insert(packet, kStart, setup).id;
     const FlowDetails details = table_->details(id, kStart + 5 * kNanosPerSecond);
     EXPECT_EQ(details.key, packet.key);
     EXPECT_TRUE(details.original_upper);
-    EXPECT_EQ(details.rule, base::RuleId{77});
+    EXPECT_EQ(details.path, base::RulePathId{77});
     EXPECT_NEAR(static_cast<double>(details.age_ns), 5e9, 2.0 * kTickNs);
     EXPECT_NEAR(static_cast<double>(details.expires_in_ns), 55e9, 2.0 * kTickNs);
     EXPECT_EQ(table_->at(id).generation, 9);
     EXPECT_TRUE(table_->at(id).has(flow_flag::kLog));
-    table_->set_rules(id, {.rule = {78}, .generation = 10});
-    EXPECT_EQ(table_->details(id, kStart).rule, base::RuleId{78});
+    table_->set_rules(id, {.path = {78}, .generation = 10});
+    EXPECT_EQ(table_->details(id, kStart).path, base::RulePathId{78});
     EXPECT_FALSE(table_->at(id).has(flow_flag::kLog));
     EXPECT_TRUE(table_->at(id).has(flow_flag::kOriginalUpper)) << "what conntrack knows stays";
   }

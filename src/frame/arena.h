@@ -5,8 +5,8 @@
 
 #include <cstdint>
 #include <span>
-#include <string_view>
 
+#include "base/mapped_memory.h"
 #include "base/result.h"
 #include "frame/frame.h"
 
@@ -18,22 +18,15 @@ struct ArenaOptions {
   bool huge_pages = true;            ///< try reserved huge pages first
 };
 
-enum class PageKind : std::uint8_t { kHuge, kTransparentHuge, kPlain };
-[[nodiscard]] std::string_view name_of(PageKind kind) noexcept;
-
 class Arena {
  public:
   /// Maps and touches the memory. Fails with a sentence when there is too little.
   [[nodiscard]] static base::Result<Arena> create(const ArenaOptions& options);
-  Arena(Arena&& other) noexcept;
-  Arena& operator=(Arena&& other) noexcept;
-  ~Arena();
-
   [[nodiscard]] std::uint8_t* base() const noexcept { return base_; }
   [[nodiscard]] std::uint64_t bytes() const noexcept { return std::uint64_t{frame_count_} * frame_bytes_; }
   [[nodiscard]] std::uint32_t frame_count() const noexcept { return frame_count_; }
   [[nodiscard]] std::uint32_t frame_bytes() const noexcept { return frame_bytes_; }
-  [[nodiscard]] PageKind pages() const noexcept { return pages_; }
+  [[nodiscard]] base::PageKind pages() const noexcept { return memory_.pages(); }
 
   /// The packet's bytes.
   [[nodiscard]] std::span<std::uint8_t> data(const Frame& frame) const noexcept {
@@ -49,12 +42,12 @@ class Arena {
   }
 
  private:
-  Arena() = default;
-  std::uint8_t* base_ = nullptr;
-  std::uint64_t mapped_bytes_ = 0;
-  std::uint32_t frame_count_ = 0;
-  std::uint32_t frame_bytes_ = 0;
-  PageKind pages_ = PageKind::kPlain;
+  Arena(base::MappedMemory memory, const ArenaOptions& options) noexcept;
+
+  base::MappedMemory memory_;
+  std::uint8_t* base_;
+  std::uint32_t frame_count_;
+  std::uint32_t frame_bytes_;
 };
 
 /// Bytes kept free in front of a received packet (what XDP reserves too), for headers that grow.

@@ -101,7 +101,7 @@ flow::FlowSetup setup_of(const PathDecision& decision, base::RulePathId path, bo
   std::uint8_t flags = 0;
   if (second_side) flags |= flow::flow_flag::kOriginalSecondPort;
   if (decision.log() == firewall::LogKind::kLogAll) flags |= flow::flow_flag::kLog;
-  return {.rule = base::RuleId{path.value},
+  return {.path = path,
           .generation = tables.snapshot->generation,
           .timeout_set = timeout_set_of(decision, tables),
           .worker_flags = flags};
@@ -171,7 +171,7 @@ flow::FlowSetup adopt_flow(const wire::HostAddress& source, const PathDecision& 
 
 void note_established(base::FlowId id, std::uint64_t now_ns, WorkerTables& tables) noexcept {
   const flow::Flow& flow = tables.flows->at(id);
-  const RulePath& path = tables.paths->at(base::RulePathId{flow.rule});
+  const RulePath& path = tables.paths->at(flow.path);
   bool counted = false;
   for_each_limited(path.in, path.out, tables, [&](base::RuleId rule, const StateOptions& options) {
     if (!tracks_sources(options)) return true;
@@ -186,17 +186,15 @@ void note_established(base::FlowId id, std::uint64_t now_ns, WorkerTables& table
   if (!counted) return;
   const auto flags =
       static_cast<std::uint8_t>((flow.flags & flow::flow_flag::kWorkerFlags) | flow::flow_flag::kConnectionCounted);
-  tables.flows->set_rules(id, {.rule = base::RuleId{flow.rule},
-                               .generation = flow.generation,
-                               .timeout_set = flow.timeout_set,
-                               .worker_flags = flags});
+  tables.flows->set_rules(
+      id, {.path = flow.path, .generation = flow.generation, .timeout_set = flow.timeout_set, .worker_flags = flags});
 }
 
 void close_accounts(void* context, const flow::FlowTable& flows, base::FlowId id, flow::EndCause) noexcept {
   auto& tables = *static_cast<WorkerTables*>(context);
   const flow::Flow& flow = flows.at(id);
   if (!tables.is_current(flow)) return;  // its accounts went with the snapshot that it was of
-  const base::RulePathId path_id{flow.rule};
+  const base::RulePathId path_id = flow.path;
   const RulePath& path = tables.paths->at(path_id);
   tables.paths->flow_ended(path_id);
   for_each_limited(path.in, path.out, tables, [&](base::RuleId rule, const StateOptions& options) {

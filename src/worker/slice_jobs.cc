@@ -10,7 +10,7 @@ std::uint32_t dump_slice(std::uint32_t cursor, std::uint32_t count, std::uint64_
     if (dump.records.size() == dump.records.capacity()) return;
     flow::FlowDetails details = tables.flows->details(id, now_ns);
     // Rules of an older snapshot mean nothing to the reader.
-    if (!tables.is_current(tables.flows->at(id))) details.rule = {};
+    if (!tables.is_current(tables.flows->at(id))) details.path = {};
     dump.records.push_back(details);
   });
   return dump.records.size() == dump.records.capacity() ? 0 : next;
@@ -25,7 +25,7 @@ void flush_slice(std::uint32_t count, WorkerTables& tables) noexcept {
     if (key.family != job.source.family || key.address[original] != job.source.address) return;
     if (job.rule.valid()) {
       if (!tables.is_current(flow)) return;
-      const RulePath& path = tables.paths->at(base::RulePathId{flow.rule});
+      const RulePath& path = tables.paths->at(flow.path);
       if (path.in != job.rule && path.out != job.rule) return;
     }
     tables.flows->erase(id);

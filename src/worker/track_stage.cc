@@ -24,7 +24,7 @@ void track_packet(PacketBurst& burst, std::uint32_t slot, WorkerTables& tables) 
     return;
   }
   Outcome& outcome = burst.outcomes[slot];
-  outcome.path = base::RulePathId{flow.rule};
+  outcome.path = flow.path;
   outcome.rule = deciding_rule(tables.paths->at(outcome.path));
   const Egress& egress = tables.snapshot->forwarding.from(burst.frames[slot].port);
   const bool original = flow.direction_of(packet) == wire::Direction::kOriginal;

@@ -1,6 +1,6 @@
-// TableMemory: all memory of a flow table in one mapping, taken at start, zeroed by the kernel, handed out as arrays
-// that begin on cache lines. Ten million flows touched at random miss the TLB on every packet unless the pages are
-// huge.
+// MappedMemory: a large piece of memory in one mapping, taken at start, zeroed by the kernel, handed out as arrays that
+// begin on cache lines. On huge pages when some are reserved, else on transparent huge pages, else on plain ones:
+// millions of records touched at random miss the TLB on every packet unless the pages are huge.
 #pragma once
 
 #include <cstddef>
@@ -10,12 +10,12 @@
 
 #include "base/result.h"
 
-namespace ringplane::flow {
+namespace ringplane::base {
 
 enum class PageKind : std::uint8_t { kHuge, kTransparentHuge, kPlain };
 [[nodiscard]] std::string_view name_of(PageKind kind) noexcept;
 
-class TableMemory {
+class MappedMemory {
  public:
   static constexpr std::size_t kAlignment = 64;
   /// What an array of `count` Ts takes of the mapping.
@@ -24,11 +24,13 @@ class TableMemory {
     return (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
   }
 
-  /// Maps `bytes`. Fails with a sentence if there is not that much memory. With `prefault` every page is touched.
-  [[nodiscard]] static base::Result<TableMemory> map(std::uint64_t bytes, bool huge_pages, bool prefault);
-  TableMemory(TableMemory&& other) noexcept;
-  TableMemory& operator=(TableMemory&& other) = delete;
-  ~TableMemory();
+  /// Maps `bytes` for `what` ("the flow table"). Fails with a sentence that names it and ends with `remedy` ("lower
+  /// flows.limit") if there is not that much memory. With `prefault` every page is touched.
+  [[nodiscard]] static Result<MappedMemory> map(std::uint64_t bytes, bool huge_pages, bool prefault,
+                                                std::string_view what, std::string_view remedy);
+  MappedMemory(MappedMemory&& other) noexcept;
+  MappedMemory& operator=(MappedMemory&& other) noexcept;
+  ~MappedMemory();
 
   /// The next array; zero bytes are a valid T. The sum of all must not exceed what was mapped.
   template <class T>
@@ -38,11 +40,12 @@ class TableMemory {
     used_bytes_ += bytes_for<T>(count);
     return {at, count};
   }
+  [[nodiscard]] std::byte* data() const noexcept { return base_; }
   [[nodiscard]] std::uint64_t used_bytes() const noexcept { return used_bytes_; }
   [[nodiscard]] PageKind pages() const noexcept { return pages_; }
 
  private:
-  TableMemory() = default;
+  MappedMemory() = default;
   std::byte* base_ = nullptr;  ///< aligned to a huge page
   void* mapped_ = nullptr;
   std::uint64_t mapped_bytes_ = 0;
@@ -50,4 +53,4 @@ class TableMemory {
   PageKind pages_ = PageKind::kPlain;
 };
 
-}  // namespace ringplane::flow
+}  // namespace ringplane::base

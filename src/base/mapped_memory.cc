@@ -1,4 +1,4 @@
-#include "flow/table_memory.h"
+#include "base/mapped_memory.h"
 
 #include <cerrno>
 #include <cstddef>
@@ -13,7 +13,7 @@
 
 #include "base/result.h"
 
-namespace ringplane::flow {
+namespace ringplane::base {
 namespace {
 
 constexpr std::uint64_t kHugePageBytes = std::uint64_t{2} << 20;
@@ -39,9 +39,9 @@ std::uint64_t available_bytes() noexcept {
   return kibibytes << 10;
 }
 
-std::string too_little(std::uint64_t bytes, const std::string& why) {
-  return "the flow table needs " + std::to_string((bytes >> 20) + 1) + " MiB, " + why +
-         ": lower the number of flows or free some memory";
+std::string too_little(std::string_view what, std::uint64_t bytes, const std::string& why, std::string_view remedy) {
+  return std::string(what) + " needs " + std::to_string((bytes >> 20) + 1) + " MiB, " + why + ": " +
+         std::string(remedy) + " or free some memory";
 }
 
 }  // namespace
@@ -55,8 +55,9 @@ std::string_view name_of(PageKind kind) noexcept {
   return "";
 }
 
-base::Result<TableMemory> TableMemory::map(std::uint64_t bytes, bool huge_pages, bool prefault) {
-  TableMemory memory;
+Result<MappedMemory> MappedMemory::map(std::uint64_t bytes, bool huge_pages, bool prefault, std::string_view what,
+                                       std::string_view remedy) {
+  MappedMemory memory;
   constexpr int kProtection = PROT_READ | PROT_WRITE;
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS;
   if (huge_pages) {
@@ -71,12 +72,14 @@ base::Result<TableMemory> TableMemory::map(std::uint64_t bytes, bool huge_pages,
   if (memory.mapped_ == nullptr) {
     const std::uint64_t available = available_bytes();
     if (bytes > available) {
-      return base::fail(too_little(bytes, "and only " + std::to_string(available >> 20) + " MiB are available"));
+      return fail(
+          too_little(what, bytes, "and only " + std::to_string(available >> 20) + " MiB are available", remedy));
     }
     memory.mapped_bytes_ = round_up_to_huge(bytes) + kHugePageBytes;  // room to begin on a huge page
     void* at = mmap(nullptr, memory.mapped_bytes_, kProtection, kFlags | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED) {
-      return base::fail(too_little(bytes, std::string("and the kernel refuses it (") + std::strerror(errno) + ")"));
+      return fail(
+          too_little(what, bytes, std::string("and the kernel refuses it (") + std::strerror(errno) + ")", remedy));
     }
     memory.mapped_ = at;
     const auto address = reinterpret_cast<std::uintptr_t>(at);
@@ -85,20 +88,29 @@ base::Result<TableMemory> TableMemory::map(std::uint64_t bytes, bool huge_pages,
     memory.pages_ = transparent ? PageKind::kTransparentHuge : PageKind::kPlain;
   }
   if (prefault && madvise(memory.base_, bytes, MADV_POPULATE_WRITE) != 0 && errno == ENOMEM) {
-    return base::fail(too_little(bytes, "and they are not there to be touched"));
+    return fail(too_little(what, bytes, "and they are not there to be touched", remedy));
   }
   return memory;
 }
 
-TableMemory::TableMemory(TableMemory&& other) noexcept
+MappedMemory::MappedMemory(MappedMemory&& other) noexcept
     : base_(other.base_),
       mapped_(std::exchange(other.mapped_, nullptr)),
       mapped_bytes_(other.mapped_bytes_),
       used_bytes_(other.used_bytes_),
       pages_(other.pages_) {}
 
-TableMemory::~TableMemory() {
+MappedMemory& MappedMemory::operator=(MappedMemory&& other) noexcept {
+  std::swap(base_, other.base_);
+  std::swap(mapped_, other.mapped_);
+  std::swap(mapped_bytes_, other.mapped_bytes_);
+  std::swap(used_bytes_, other.used_bytes_);
+  std::swap(pages_, other.pages_);
+  return *this;
+}
+
+MappedMemory::~MappedMemory() {
   if (mapped_ != nullptr) munmap(mapped_, mapped_bytes_);
 }
 
-}  // namespace ringplane::flow
+}  // namespace ringplane::base

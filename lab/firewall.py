@@ -1,0 +1,126 @@
+"""The daemon under test, `ringplane run`, in the firewall namespace of a lab, and questions to it."""
+import json
+import os
+import re
+import signal
+import socket
+
+from namespaces import LabError, program_path, wait_until
+
+RULES_PASS_ALL = "pass\n"
+
+
+def config_text(folder, workers=1, extra="", lan="", wan="", log='file = "EVE"'):
+    """A configuration of the bridge lan -- wan. `lan` and `wan` are added to their [[port]], `extra` to the whole."""
+    return f"""rules = "pf.conf"
+[[port]]
+name = "lan"
+interface = "rp-lan"
+{lan}
+[[port]]
+name = "wan"
+interface = "rp-wan"
+{wan}
+[[bridge]]
+ports = ["lan", "wan"]
+[workers]
+count = {workers}
+[log]
+{log.replace("EVE", os.path.join(folder, "eve.json"))}
+[control]
+socket = "{folder}/control.sock"
+{extra}
+"""
+
+
+class Firewall:
+    """Writes configuration and rules to the lab's folder, starts the daemon, and waits until it answers."""
+
+    def __init__(self, lab, rules=RULES_PASS_ALL, config=None, wait=True, wrapper=(), **config_words):
+        self.lab = lab
+        self.socket_path = lab.path("control.sock")
+        self.eve_path = lab.path("eve.json")
+        self.rules_path = lab.write("pf.conf", rules)
+        text = config if config is not None else config_text(lab.folder, **config_words)
+        self.config_path = lab.write("ringplane.toml", text)
+        if os.path.exists(self.eve_path):
+            os.unlink(self.eve_path)
+        self.program = lab.firewall.start(*wrapper, program_path(), "run", "-c", self.config_path)
+        if wait:
+            self.wait_until_running()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is None and self.program.running():
+            self.stop()
+        else:
+            self.program.stop()
+
+    def wait_until_running(self):
+        def answers():
+            if not self.program.running():
+                raise LabError(f"ringplane ended with {self.program.wait()}:\n{self.program.output()}")
+            return self.ask("show ports") is not None
+
+        wait_until(answers, "ringplane does not answer at its control socket", timeout_s=30)
+
+    def ask(self, request):
+        """The daemon's JSON answer; None while it does not answer."""
+        try:
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(10)
+                client.connect(self.socket_path)
+                client.sendall(request.encode() + b"\n")
+                reply = b"".join(iter(lambda: client.recv(65536), b""))
+        except OSError:
+            return None
+        return json.loads(reply) if reply else None
+
+    def show(self, what, limit=100000):
+        answer = self.ask(f"show {what} {limit}")
+        if not isinstance(answer, list):
+            raise LabError(f"ringplane show {what}: {answer}\n{self.program.output()}")
+        return answer
+
+    def drops(self):
+        return {each["reason"]: each["packets"] for each in self.show("drops") if each["packets"]}
+
+    def workers_sum(self, counter):
+        return sum(worker[counter] for worker in self.show("workers"))
+
+    def rule(self, label):
+        """The counters of the rules with that label, summed."""
+        rules = [rule for rule in self.show("rules") if rule["label"] == label]
+        return {key: sum(rule[key] for rule in rules) for key in ("packets", "bytes", "states", "states_total")}
+
+    def eve(self):
+        """The log's lines so far. Those of packets that are through come within a tick of the daemon."""
+        if not os.path.exists(self.eve_path):
+            return []
+        with open(self.eve_path, encoding="utf-8") as file:
+            return [json.loads(line) for line in file if line.endswith("\n")]
+
+    def wait_for_eve(self, condition, what, timeout_s=5.0):
+        """The first EVE line for which condition(line) holds."""
+        return wait_until(lambda: next((line for line in self.eve() if condition(line)), None),
+                          f"no EVE line: {what}", timeout_s, 0.05)
+
+    def reload(self, rules):
+        """SIGHUP with other rules; returns what the daemon said about it."""
+        with open(self.rules_path, "w", encoding="utf-8") as file:
+            file.write(rules)
+        said = len(self.program.output())
+        self.program.signal(signal.SIGHUP)
+        wait_until(lambda: re.search(r"reloaded: |rules stay as they are", self.program.output()[said:]),
+                   "no answer to SIGHUP")
+        return self.program.output()[said:]
+
+    def stop(self):
+        """SIGTERM; LabError unless it ends well with all frames at home."""
+        code = self.program.stop()
+        output = self.program.output()
+        if code != 0 or not re.search(r"stopped, all \d+ frames home", output):
+            raise LabError(f"ringplane ended with {code}:\n{output}")
+        return output
