@@ -4,13 +4,14 @@ import hashlib
 import os
 import socket
 
-from case import LabTest, in_thread, main, seeded_random
-from namespaces import CLIENT4, SERVER4, SERVER6, Lab
+from case import LabTest, in_thread, main, receive_all, seeded_random
+from namespaces import SERVER4, SERVER6
 from raw_frames import RawPort
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.packet import Raw
+
 from servers import start_nginx
 
 BIG_BYTES = 64 << 20
@@ -100,16 +101,6 @@ def connection(client_space, server_space, address, port):
         return client, server
 
 
-def receive_all(end, count):
-    data = bytearray()
-    while len(data) < count:
-        part = end.recv(1 << 20)
-        if not part:
-            break
-        data += part
-    return bytes(data)
-
-
 class FramesByHand(LabTest):
     """Frames as no kernel would make them; they arrive bit for bit."""
 
@@ -168,7 +159,7 @@ class FramesByHand(LabTest):
         good = bytes(self.ether() / IP(src="192.0.2.1", dst="192.0.2.2") / UDP(sport=1, dport=2) / Raw(b"good"))
         bad_version = good[:14] + b"\x65" + good[15:]
         bad_sum = good[:24] + b"\x00\x00" + good[26:]
-        cut = good[:30]
+        cut = good[:36]
         flags = bytes(self.ether() / IP(src="192.0.2.1", dst="192.0.2.2") / TCP(sport=1, dport=2, flags="SF"))
         with RawPort(self.client, "c0") as client, RawPort(self.server, "s0") as server:
             server.drain()

@@ -76,13 +76,11 @@ class Session:
     def exchange(self, data=b"still here\n"):
         """Both directions work; OSError (TimeoutError, ConnectionResetError) when they do not."""
         for sender, receiver in ((self.client, self.server), (self.server, self.client)):
-            sender.sendall(data)
-            got = b""
-            while len(got) < len(data):
-                part = receiver.recv(65536)
-                if not part:
-                    raise ConnectionError("the other end closed")
-                got += part
+            sent = in_thread(lambda end=sender: end.sendall(data))
+            got = receive_all(receiver, len(data))
+            sent()
+            if len(got) < len(data):
+                raise ConnectionError("the other end closed")
             if got != data:
                 raise ConnectionError("other bytes came than were sent")
 
@@ -96,6 +94,17 @@ class Session:
 
     def __exit__(self, *_):
         self.close()
+
+
+def receive_all(end, count):
+    """So many bytes of a socket; fewer when the other end closes before."""
+    data = bytearray()
+    while len(data) < count:
+        part = end.recv(1 << 20)
+        if not part:
+            break
+        data += part
+    return bytes(data)
 
 
 def in_thread(function):

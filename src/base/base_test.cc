@@ -1,9 +1,13 @@
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <set>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "base/clock.h"
 #include "base/counter.h"
 #include "base/drop_reason.h"
 #include "base/hash.h"
@@ -39,7 +43,7 @@ TEST(KeyedHash, DependsOnEveryBitOfKeyAndSecret) {
 TEST(KeyedHash, SpreadsNeighbouringKeysEvenly) {
   const HashSecret secret = secret_from_seed(1);
   constexpr std::size_t kBuckets = 256;
-  constexpr std::size_t kKeys = 256 * 256;
+  constexpr std::size_t kKeys = 65536;
   std::vector<unsigned> bucket(kBuckets);
   std::array<std::uint64_t, 6> key{};
   for (key[0] = 0; key[0] < kKeys; ++key[0]) ++bucket[keyed_hash<48>(key.data(), secret) >> 56];

@@ -1,5 +1,6 @@
 #include "base/random.h"
 
+#include <cstdint>
 #include <cstdlib>
 
 #include <sys/random.h>

@@ -1,11 +1,14 @@
 #include <cstdio>
 #include <memory>
+#include <string>
 
 #include <CLI/App.hpp>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/rules_source.h"
+#include "firewall/diagnostic.h"
+#include "firewall/ruleset.h"
 
 namespace ringplane::cli {
 namespace {

@@ -1,13 +1,20 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <CLI/App.hpp>
 #include <nlohmann/json.hpp>
 
+#include "base/drop_reason.h"
+#include "base/ids.h"
 #include "cli/commands.h"
 #include "cli/rules_source.h"
 #include "firewall/explain.h"
+#include "firewall/linear.h"
+#include "firewall/match_key.h"
+#include "firewall/ruleset.h"
 
 namespace ringplane::cli {
 namespace {

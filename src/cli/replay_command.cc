@@ -6,6 +6,7 @@
 #include <CLI/App.hpp>
 #include <nlohmann/json.hpp>
 
+#include "base/result.h"
 #include "cli/commands.h"
 #include "control/replay.h"
 

@@ -2,8 +2,13 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "control/config.h"
+#include "firewall/diagnostic.h"
+#include "firewall/parser.h"
 
 namespace ringplane::cli {
 

@@ -1,7 +1,9 @@
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 
 #include <CLI/App.hpp>
 #include <CLI/Validators.hpp>

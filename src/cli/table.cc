@@ -1,6 +1,9 @@
 #include "cli/table.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>

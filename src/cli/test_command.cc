@@ -1,6 +1,8 @@
 #include <cstdio>
 #include <fstream>
+#include <ios>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/rules_source.h"
 #include "firewall/explain.h"
+#include "firewall/ruleset.h"
 
 namespace ringplane::cli {
 namespace {

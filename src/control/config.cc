@@ -1,16 +1,24 @@
 #include "control/config.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <ios>
 #include <limits>
 #include <optional>
 #include <set>
 #include <sstream>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/ids.h"
+#include "firewall/diagnostic.h"
+#include "firewall/parser.h"
+#include "wire/ip_address.h"
 #include <toml++/toml.h>
 
 namespace ringplane::control {

@@ -1,17 +1,17 @@
 #include "control/daemon.h"
 
 #include <poll.h>
-#include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <array>
-#include <charconv>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
-#include <optional>
 #include <sstream>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -20,13 +20,19 @@
 
 #include "base/clock.h"
 #include "base/file_descriptor.h"
+#include "base/mapped_memory.h"
+#include "base/result.h"
 #include "control/config.h"
 #include "control/data_plane.h"
 #include "control/eve_log.h"
 #include "control/eve_writer.h"
 #include "control/show.h"
 #include "control/status_socket.h"
+#include "firewall/diagnostic.h"
 #include "firewall/parser.h"
+#include "firewall/policy.h"
+#include "port/port.h"
+#include "worker/log_record.h"
 
 namespace ringplane::control {
 namespace {

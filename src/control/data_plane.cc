@@ -4,13 +4,34 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <cstring>
+#include <expected>
+#include <memory>
+#include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
+#include "base/ids.h"
 #include "base/random.h"
+#include "base/result.h"
+#include "control/config.h"
+#include "firewall/policy.h"
+#include "firewall/ruleset.h"
+#include "flow/flow_table.h"
+#include "frame/arena.h"
+#include "frame/frame_pool.h"
 #include "worker/flow_admission.h"
+#include "worker/forwarding.h"
+#include "worker/mailbox.h"
+#include "worker/rule_paths.h"
+#include "worker/snapshot.h"
+#include "worker/worker.h"
+#include "worker/worker_tables.h"
 #ifdef RINGPLANE_AF_XDP
 #include "port/af_xdp/af_xdp_port.h"
 #include "port/af_xdp/umem.h"
@@ -84,6 +105,7 @@ base::Result<std::unique_ptr<DataPlane>> DataPlane::create(const Config& config,
   std::unique_ptr<DataPlane> plane(new DataPlane(config, std::move(*arena)));
   const firewall::Limits& limits = policy->options().limits;
   if (limits.states_set) plane->config_.flows.limit = limits.states;
+  if (limits.src_nodes_set) plane->config_.flows.sources = limits.src_nodes;
   plane->states_per_worker_ = share(plane->config_.flows.limit, config.workers.count);
   if (auto opened = plane->open_ports(); !opened) return std::unexpected(std::move(opened.error()));
   auto snapshot = plane->next_snapshot(std::move(policy));

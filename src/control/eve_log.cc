@@ -1,17 +1,24 @@
 #include "control/eve_log.h"
 
 #include <array>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 #include <openssl/evp.h>
 
 #include "base/clock.h"
-#include "wire/icmp.h"
+#include "base/drop_reason.h"
+#include "firewall/ruleset.h"
+#include "wire/ip_address.h"
 #include "wire/packet.h"
+#include "worker/log_record.h"
+#include "worker/packet_burst.h"
 
 namespace ringplane::control {
 namespace {

@@ -1,7 +1,11 @@
 #include "control/eve_writer.h"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <string>
+
+#include "base/result.h"
 
 namespace ringplane::control {
 

@@ -2,23 +2,43 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstdio>
+#include <expected>
 #include <filesystem>
+#include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "base/drop_reason.h"
+#include "base/ids.h"
 #include "base/random.h"
+#include "base/result.h"
 #include "control/eve_log.h"
 #include "firewall/parser.h"
+#include "firewall/ruleset.h"
 #include "flow/flow.h"
+#include "flow/flow_table.h"
 #include "frame/arena.h"
 #include "frame/frame_pool.h"
 #include "port/pcap/pcap_port.h"
+#include "wire/flow_key.h"
+#include "wire/packet.h"
+#include "worker/forwarding.h"
 #include "worker/mailbox.h"
+#include "worker/packet_burst.h"
+#include "worker/pipeline.h"
+#include "worker/rule_paths.h"
+#include "worker/snapshot.h"
 #include "worker/worker.h"
+#include "worker/worker_tables.h"
 
 namespace ringplane::control {
 namespace {

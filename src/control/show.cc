@@ -1,15 +1,30 @@
 #include "control/show.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <cstdio>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "base/drop_reason.h"
+#include "base/ids.h"
+#include "base/mapped_memory.h"
+#include "control/config.h"
+#include "control/data_plane.h"
 #include "control/eve_log.h"
+#include "firewall/ruleset.h"
 #include "flow/flow.h"
+#include "flow/flow_table.h"
+#include "port/port.h"
+#include "wire/flow_key.h"
+#include "wire/ip_address.h"
+#include "wire/packet.h"
+#include "worker/rule_paths.h"
 
 namespace ringplane::control {
 namespace {
@@ -96,7 +111,7 @@ Json show_rules(const DataPlane& plane) {
 
 /// "10.0.0.5:40000" or "[2001:db8::5]:40000"; without a port just the address.
 std::string endpoint(const wire::FlowKey& key, std::size_t index, bool has_port) {
-  const std::string address = wire::to_string(key.family, key.address[index]);
+  std::string address = wire::to_string(key.family, key.address[index]);
   if (!has_port) return address;
   const std::string port = ":" + std::to_string(key.port[index]);
   return key.family == wire::Family::kIpv6 ? "[" + address + "]" + port : address + port;

@@ -5,14 +5,21 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <expected>
 #include <filesystem>
+#include <functional>
+#include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
+
+#include "base/file_descriptor.h"
+#include "base/result.h"
 
 namespace ringplane::control {
 namespace {
@@ -39,7 +46,7 @@ base::FileDescriptor connect_to(const sockaddr_un& address) {
 }
 
 void set_patience(int fd, int milliseconds) {
-  const timeval patience{.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000};
+  const timeval patience{.tv_sec = milliseconds / 1000, .tv_usec = suseconds_t{milliseconds % 1000} * 1000};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 }

@@ -204,8 +204,7 @@ CompiledRule Classifier::compile(const Rule& rule) {
   out.tos = static_cast<std::uint8_t>(rule.tos);
   if (rule.fragment) out.bits |= kFragment;
   if (rule.quick) out.bits |= kQuick;
-  const StateOptions* options = ruleset_->state_options_of(rule);
-  if (rule.state == StateKind::kKeep && (options == nullptr || !options->sloppy)) out.bits |= kNoIcmpReply;
+  if (rule.state == StateKind::kKeep) out.bits |= kNoIcmpReply;
   out.tagged = rule.tagged;
   if (rule.tagged_negated) out.bits |= kTaggedNegated;
   out.probability = rule.probability;

@@ -160,10 +160,7 @@ Mismatch test_rule(const Ruleset& ruleset, std::uint32_t index, const MatchKey& 
   if (rule.fragment && !key.is_fragment) return Mismatch::kFragment;
   if (!flags_match(rule, key)) return Mismatch::kTcpFlags;
   if (!icmp_matches(rule, key)) return Mismatch::kIcmpType;
-  if (rule.state == StateKind::kKeep && is_icmp_query_reply(key)) {
-    const StateOptions* options = ruleset.state_options_of(rule);
-    if (options == nullptr || !options->sloppy) return Mismatch::kIcmpReply;
-  }
+  if (rule.state == StateKind::kKeep && is_icmp_query_reply(key)) return Mismatch::kIcmpReply;
   if (rule.tos >= 0 && rule.tos != key.ip_tos) return Mismatch::kTos;
   if (!probability_holds(rule, index, key.random)) return Mismatch::kProbability;
   if (rule.tagged != kNoTag && (rule.tagged == key.tag) == rule.tagged_negated) return Mismatch::kTag;

@@ -56,6 +56,7 @@ void StatementReader::read_set_timeout() {
   Options& options = draft_.ruleset.options;
   options.timeouts.value[static_cast<std::size_t>(*timeout)] = seconds;
   options.timeouts_set |= 1U << static_cast<unsigned>(*timeout);
+  warn_of_idle_timeout(*timeout, name.where);
   note_option(fmt::format("set timeout {} {}", name.text, seconds));
 }
 
@@ -75,6 +76,7 @@ void StatementReader::read_set_limit() {
   if (found == std::end(known)) fail(name, fmt::format("'{}' is no limit", name.text));
   *found->value = take_number("a number");
   if (name.is("states")) limits.states_set = true;
+  if (name.is("src-nodes")) limits.src_nodes_set = true;
   if (name.is("frags")) {
     draft_.report(Severity::kWarning, name.where, "'set limit frags' has no effect yet: fragments are not reassembled");
   }
@@ -108,13 +110,8 @@ void StatementReader::read_set_policy(std::string_view option) {
       unexpected("'drop' or 'return'");
     }
   } else if (option == "state-policy") {
-    if (take_if("if-bound")) {
-      options.state_policy = StatePolicy::kIfBound;
-    } else if (take_if("floating")) {
-      options.state_policy = StatePolicy::kFloating;
-    } else {
-      unexpected("'if-bound' or 'floating'");
-    }
+    if (!take_if("if-bound") && !take_if("floating")) unexpected("'if-bound' or 'floating'");
+    warn_of_state_policy(at.where);
   } else if (option == "loginterface") {
     const Token name = take_text("an interface or 'none'");
     if (name.text != "none") (void)draft_.port_mask(name.text, name.where);
@@ -149,6 +146,24 @@ void StatementReader::read_set_policy(std::string_view option) {
     fail(at, fmt::format("'{}' is no option", option));
   }
   note_option(fmt::format("set {} {}", option, at.text));
+}
+
+void StatementReader::warn_of_state_policy(Location where) {
+  draft_.report(Severity::kWarning, where,
+                "no effect here: if-bound and floating; a flow is bound to its bridge and to the side of its sender");
+}
+
+void StatementReader::warn_of_idle_timeout(Timeout timeout, Location where) {
+  switch (timeout) {
+    case Timeout::kTcpTsdiff:
+    case Timeout::kFrag:
+    case Timeout::kInterval:
+    case Timeout::kSrcTrack:
+      draft_.report(Severity::kWarning, where,
+                    fmt::format("no effect here: the timeout {}", kTimeoutNames[static_cast<std::size_t>(timeout)]));
+      break;
+    default: break;
+  }
 }
 
 void StatementReader::accept_without_effect(std::string_view option) {

@@ -157,16 +157,16 @@ TEST(Parser, set_options_take_effect) {
   EXPECT_EQ(options.timeouts[Timeout::kAdaptiveEnd], 1200U);
   EXPECT_EQ(options.limits.states, 1000U);
   EXPECT_EQ(options.skip, 2U);
-  EXPECT_EQ(options.state_policy, StatePolicy::kIfBound);
   EXPECT_EQ(parsed.ruleset.rules.at(0).block_return, BlockReturn::kReturn);
   EXPECT_EQ(parsed.ruleset.state_options_of(parsed.ruleset.rules.at(1))->max, 3U);
 }
 
 TEST(Parser, what_has_no_effect_is_a_warning_and_no_error) {
-  const ParseResult parsed =
-      parse_text("set debug info\nset loginterface lan\nset hostid 1\nset ruleset-optimization basic\n");
+  const ParseResult parsed = parse_text(
+      "set debug info\nset loginterface lan\nset hostid 1\nset ruleset-optimization basic\n"
+      "set state-policy if-bound\nset timeout frag 10\npass keep state (floating, src.track 5)\n");
   EXPECT_TRUE(parsed.ok());
-  EXPECT_EQ(parsed.diagnostics.size(), 4U);
+  EXPECT_EQ(parsed.diagnostics.size(), 8U);
 }
 
 TEST(Parser, files_are_included_and_errors_name_them) {

@@ -11,9 +11,11 @@
 #include "firewall/diagnostic.h"
 #include "firewall/explain.h"
 #include "firewall/linear.h"
+#include "firewall/match_key.h"
 #include "firewall/parser.h"
 #include "firewall/random_rules.h"
 #include "firewall/ruleset.h"
+#include "wire/ip_address.h"
 
 namespace {
 
@@ -60,6 +62,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const Rule& rule : parsed.ruleset.rules) {
     if (text_of(parsed.ruleset, rule).empty()) std::abort();
   }
-  (void)parse_packet_line(text, parsed.ruleset);
+  static_cast<void>(parse_packet_line(text, parsed.ruleset));
   return 0;
 }

@@ -206,7 +206,7 @@ class RandomRules {
       out += " to " + host(both) + (kind < 3 && one_in(2) ? ports() : "");
       if (kind < 3 && one_in(5)) out += one_in(2) ? " flags S/SA" : " flags any";
     }
-    if (action == "pass" && one_in(3)) out += one_in(2) ? " no state" : " keep state (max 10, sloppy)";
+    if (action == "pass" && one_in(3)) out += one_in(2) ? " no state" : " keep state (max 10)";
     if (kind > 2 && one_in(10)) out += " fragment";
     if (one_in(8)) out += " tos lowdelay";
     if (action == "pass" && one_in(4)) out += " allow-opts";

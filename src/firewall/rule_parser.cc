@@ -393,11 +393,12 @@ void StatementReader::read_state_option(StateOptions& options) {
   if (take_if("max")) {
     options.max = take_number("a number of states");
     if (options.max == 0) fail(name, "'max' must be above 0");
-  } else if (take_if("sloppy")) {
-    options.sloppy = true;
+  } else if (token_.is("sloppy")) {
+    fail(token_, "not yet: sloppy (TCP states are always checked by sequence numbers)");
   } else if (token_.is("if-bound") || token_.is("floating")) {
     if (options.policy) fail(name, "if-bound and floating exclude each other");
     options.policy = take().is("if-bound") ? StatePolicy::kIfBound : StatePolicy::kFloating;
+    warn_of_state_policy(name.where);
   } else if (!read_source_option(options)) {
     const auto timeout = token_.kind == TokenKind::kWord ? find_timeout(token_.text) : std::nullopt;
     if (!timeout) unexpected("a state option");
@@ -405,6 +406,7 @@ void StatementReader::read_state_option(StateOptions& options) {
       fail(name, fmt::format("the timeout {} cannot be set for one rule", name.text));
     }
     take();
+    warn_of_idle_timeout(*timeout, name.where);
     options.timeouts.put(*timeout, take_number("seconds", 0x7fffffff));
   }
 }

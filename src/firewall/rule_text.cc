@@ -94,7 +94,6 @@ std::string state_options_text(const Ruleset& ruleset, const StateOptions& optio
     add(text);
   }
   if (options.policy) add(*options.policy == StatePolicy::kIfBound ? "if-bound" : "floating");
-  if (options.sloppy) add("sloppy");
   for (std::size_t i = 0; i < kTimeoutCount; ++i) {
     if (options.timeouts.has(static_cast<Timeout>(i))) {
       add(fmt::format("{} {}", kTimeoutNames[i], options.timeouts.value[i]));

@@ -87,8 +87,7 @@ struct StateOptions {
   std::uint32_t max_src_conn_rate_seconds = 0;
   TableId overload = kNoTable;
   Flush flush = Flush::kNone;
-  std::optional<StatePolicy> policy;
-  bool sloppy = false;  ///< TCP state without sequence checks
+  std::optional<StatePolicy> policy;  ///< as written; a flow is always bound to its bridge and its sender's side
   TimeoutOverrides timeouts;
 };
 
@@ -164,7 +163,8 @@ struct Limits {
   std::uint32_t frags = 65'536;
   std::uint32_t tables = 1'000;
   std::uint32_t table_entries = 200'000;
-  bool states_set = false;  ///< false: not written; the configuration decides
+  bool states_set = false;     ///< false: not written; the configuration decides
+  bool src_nodes_set = false;  ///< likewise
 };
 
 /// The `set` options.
@@ -173,7 +173,6 @@ struct Options {
   std::uint32_t timeouts_set = 0;  ///< bit i: Timeout i was written (or comes from a preset)
   Limits limits;
   BlockReturn block_policy = BlockReturn::kDrop;
-  StatePolicy state_policy = StatePolicy::kFloating;
   std::uint64_t skip = 0;            ///< bit i: rules are not evaluated for port i
   std::vector<std::string> printed;  ///< each `set` as pfctl prints it
 };

@@ -109,6 +109,8 @@ class StatementReader {
   void read_set_skip();
   void read_set_policy(std::string_view option);
   void accept_without_effect(std::string_view option);
+  void warn_of_state_policy(Location where);
+  void warn_of_idle_timeout(Timeout timeout, Location where);
   void note_option(std::string text) { draft_.ruleset.options.printed.push_back(std::move(text)); }
 
   RulesetDraft& draft_;

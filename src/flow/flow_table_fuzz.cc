@@ -14,7 +14,6 @@
 #include "base/ids.h"
 #include "base/random.h"
 #include "flow/conntrack.h"
-#include "flow/flow.h"
 #include "flow/flow_table.h"
 #include "flow/test_packets.h"
 #include "wire/flow_key.h"

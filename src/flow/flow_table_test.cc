@@ -1,16 +1,15 @@
 #include "flow/flow_table.h"
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -20,6 +19,7 @@
 #include "base/hash.h"
 #include "base/ids.h"
 #include "base/random.h"
+#include "base/result.h"
 #include "flow/conntrack.h"
 #include "flow/expiry_wheel.h"
 #include "flow/flow.h"

@@ -2,8 +2,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
+#include <cstdint>
 
 #include "base/clock.h"
+#include "base/hash.h"
+#include "base/ids.h"
+#include "wire/ip_address.h"
 
 namespace ringplane::flow {
 

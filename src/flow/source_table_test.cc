@@ -1,12 +1,15 @@
 #include "flow/source_table.h"
 
+#include <cstdint>
 #include <map>
 #include <tuple>
 
 #include <gtest/gtest.h>
 
 #include "base/clock.h"
+#include "base/ids.h"
 #include "base/random.h"
+#include "wire/ip_address.h"
 
 namespace ringplane::flow {
 namespace {

@@ -1,7 +1,12 @@
 #include "frame/arena.h"
 
+#include <cstdint>
+#include <expected>
 #include <string>
 #include <utility>
+
+#include "base/mapped_memory.h"
+#include "base/result.h"
 
 namespace ringplane::frame {
 

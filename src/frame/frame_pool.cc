@@ -1,6 +1,10 @@
 #include "frame/frame_pool.h"
 
 #include <cassert>
+#include <cstdint>
+#include <memory>
+
+#include "frame/arena.h"
 
 namespace ringplane::frame {
 

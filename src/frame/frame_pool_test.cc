@@ -1,13 +1,20 @@
 #include "frame/frame_pool.h"
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <set>
+#include <span>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "base/random.h"
+#include "base/result.h"
 #include "frame/arena.h"
+#include "frame/frame.h"
 #include "frame/spsc_ring.h"
 
 namespace ringplane::frame {
@@ -35,8 +42,8 @@ TEST(Arena, MoreThanTheMachineHasIsOneSentence) {
 
 TEST(Arena, AFrameKnowsItsBuffer) {
   const Arena arena = small_arena();
-  const Frame frame{.address = 3 * 2048 + 300, .length = 60, .port = {}};
-  EXPECT_EQ(arena.buffer_start(frame.address), 3U * 2048);
+  const Frame frame{.address = 3ULL * 2048 + 300, .length = 60, .port = {}};
+  EXPECT_EQ(arena.buffer_start(frame.address), 3ULL * 2048);
   EXPECT_EQ(arena.room(frame), 2048U - 300);
   EXPECT_EQ(arena.data(frame).size(), 60U);
 }
@@ -55,7 +62,7 @@ TEST(FramePool, HandsOutEachFrameOnceAndTakesItBackFromAnyAddressInside) {
   for (const std::uint64_t start : seen) pool.give(start + 1999);
   EXPECT_EQ(pool.free_count(), pool.total());
   EXPECT_FALSE(pool.owns(0));
-  EXPECT_FALSE(pool.owns(48 * 2048));
+  EXPECT_FALSE(pool.owns(48U * 2048U));
 }
 
 TEST(Burst, HoldsAtMostSixtyFour) {

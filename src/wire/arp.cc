@@ -1,5 +1,14 @@
 #include "wire/arp.h"
 
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <expected>
+
+#include "base/drop_reason.h"
+#include "wire/bytes.h"
+#include "wire/ip_address.h"
+
 namespace ringplane::wire {
 namespace {
 

@@ -1,7 +1,11 @@
 #include "wire/checksum.h"
 
 #include <bit>
+#include <cstdint>
 #include <cstring>
+
+#include "wire/bytes.h"
+#include "wire/ip_address.h"
 
 namespace ringplane::wire {
 

@@ -1,10 +1,14 @@
 #include "wire/checksum.h"
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "base/random.h"
+#include "wire/bytes.h"
 
 namespace ringplane::wire {
 namespace {

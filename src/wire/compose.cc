@@ -1,11 +1,19 @@
 #include "wire/compose.h"
 
-#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
 
+#include "wire/bytes.h"
 #include "wire/checksum.h"
+#include "wire/ethernet.h"
+#include "wire/icmp.h"
+#include "wire/ip_address.h"
 #include "wire/ipv4.h"
 #include "wire/ipv6.h"
 #include "wire/packet.h"
+#include "wire/tcp.h"
+#include "wire/udp.h"
 
 namespace ringplane::wire {
 namespace {

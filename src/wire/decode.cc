@@ -1,10 +1,19 @@
 #include "wire/decode.h"
 
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+
+#include "base/drop_reason.h"
 #include "wire/arp.h"
+#include "wire/bytes.h"
 #include "wire/ethernet.h"
+#include "wire/flow_key.h"
 #include "wire/icmp.h"
+#include "wire/ip_address.h"
 #include "wire/ipv4.h"
 #include "wire/ipv6.h"
+#include "wire/packet.h"
 #include "wire/tcp.h"
 #include "wire/udp.h"
 

@@ -1,9 +1,13 @@
 // Any bytes may come out of a ring. decode() must not read outside them, and what it accepts must hold together: all
 // offsets inside the frame, the key canonical, an answer (reply.h) that decodes again.
+#include <cstdint>
 #include <cstdlib>
 #include <vector>
 
+#include "base/drop_reason.h"
 #include "wire/decode.h"
+#include "wire/flow_key.h"
+#include "wire/packet.h"
 #include "wire/reply.h"
 
 namespace {

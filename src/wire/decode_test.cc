@@ -1,13 +1,22 @@
 #include "wire/decode.h"
 
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "base/drop_reason.h"
 #include "base/random.h"
+#include "wire/bytes.h"
 #include "wire/checksum.h"
 #include "wire/compose.h"
-#include "wire/ipv4.h"
+#include "wire/ethernet.h"
+#include "wire/flow_key.h"
+#include "wire/icmp.h"
+#include "wire/ip_address.h"
+#include "wire/packet.h"
 
 namespace ringplane::wire {
 namespace {

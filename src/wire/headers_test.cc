@@ -1,5 +1,8 @@
 // Every view round-trips: what a value emits, its view parses, and the view's value is the one that was emitted.
+#include <algorithm>
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include <gtest/gtest.h>

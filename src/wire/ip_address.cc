@@ -1,6 +1,12 @@
 #include "wire/ip_address.h"
 
 #include <charconv>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
 
 #include <arpa/inet.h>
 

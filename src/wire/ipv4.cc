@@ -1,7 +1,11 @@
 #include "wire/ipv4.h"
 
+#include <cstdint>
 #include <cstring>
+#include <expected>
 
+#include "base/drop_reason.h"
+#include "wire/bytes.h"
 #include "wire/checksum.h"
 
 namespace ringplane::wire {

@@ -1,6 +1,11 @@
 #include "wire/ipv6.h"
 
+#include <cstdint>
 #include <cstring>
+#include <expected>
+
+#include "base/drop_reason.h"
+#include "wire/bytes.h"
 
 namespace ringplane::wire {
 namespace {

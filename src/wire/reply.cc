@@ -1,13 +1,16 @@
 #include "wire/reply.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 
+#include "wire/bytes.h"
 #include "wire/checksum.h"
-#include "wire/ethernet.h"
 #include "wire/icmp.h"
+#include "wire/ip_address.h"
 #include "wire/ipv4.h"
 #include "wire/ipv6.h"
+#include "wire/packet.h"
 #include "wire/tcp.h"
 
 namespace ringplane::wire {

@@ -1,14 +1,18 @@
 #include "wire/reply.h"
 
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "base/drop_reason.h"
+#include "wire/bytes.h"
 #include "wire/checksum.h"
 #include "wire/compose.h"
 #include "wire/decode.h"
-#include "wire/ipv4.h"
-#include "wire/ipv6.h"
+#include "wire/ip_address.h"
+#include "wire/packet.h"
 
 namespace ringplane::wire {
 namespace {

@@ -1,5 +1,11 @@
 #include "wire/tcp.h"
 
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+
+#include "base/drop_reason.h"
+#include "wire/bytes.h"
 #include "wire/packet.h"
 
 namespace ringplane::wire {

@@ -1,4 +1,15 @@
+#include <cstddef>
+#include <cstdint>
+
+#include "base/drop_reason.h"
+#include "frame/frame.h"
+#include "wire/packet.h"
+#include "worker/log_record.h"
+#include "worker/packet_burst.h"
+#include "worker/rule_paths.h"
 #include "worker/stages.h"
+#include "worker/worker_counters.h"
+#include "worker/worker_tables.h"
 
 namespace ringplane::worker {
 namespace {

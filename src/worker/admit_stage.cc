@@ -1,9 +1,18 @@
 #include <array>
+#include <cstdint>
 
+#include "base/drop_reason.h"
+#include "base/ids.h"
+#include "firewall/decision.h"
+#include "firewall/match_key.h"
+#include "firewall/ruleset.h"
 #include "flow/conntrack.h"
+#include "wire/packet.h"
 #include "worker/flow_admission.h"
+#include "worker/packet_burst.h"
 #include "worker/path_decision.h"
 #include "worker/stages.h"
+#include "worker/worker_tables.h"
 
 namespace ringplane::worker {
 namespace {

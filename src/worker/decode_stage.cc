@@ -1,6 +1,16 @@
+#include <cstdint>
+
+#include "base/drop_reason.h"
+#include "base/ids.h"
+#include "frame/arena.h"
+#include "frame/frame.h"
 #include "wire/decode.h"
 #include "wire/ethernet.h"
+#include "wire/packet.h"
+#include "worker/forwarding.h"
+#include "worker/packet_burst.h"
 #include "worker/stages.h"
+#include "worker/worker_tables.h"
 
 namespace ringplane::worker {
 namespace {

@@ -1,8 +1,24 @@
 #include "worker/flow_admission.h"
 
 #include <array>
+#include <cstdint>
 
+#include "base/drop_reason.h"
+#include "base/ids.h"
+#include "firewall/decision.h"
+#include "firewall/ruleset.h"
+#include "firewall/table_overlay.h"
+#include "flow/flow.h"
+#include "flow/flow_table.h"
 #include "flow/source_table.h"
+#include "wire/flow_key.h"
+#include "wire/ip_address.h"
+#include "wire/packet.h"
+#include "worker/mailbox.h"
+#include "worker/packet_burst.h"
+#include "worker/path_decision.h"
+#include "worker/rule_paths.h"
+#include "worker/worker_tables.h"
 
 namespace ringplane::worker {
 namespace {

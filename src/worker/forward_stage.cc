@@ -1,5 +1,17 @@
+#include <cstddef>
+#include <cstdint>
+
+#include "base/drop_reason.h"
+#include "firewall/decision.h"
+#include "frame/arena.h"
+#include "frame/frame.h"
+#include "wire/bytes.h"
+#include "wire/packet.h"
 #include "wire/reply.h"
+#include "worker/frame_exit.h"
+#include "worker/packet_burst.h"
 #include "worker/stages.h"
+#include "worker/worker_tables.h"
 
 namespace ringplane::worker {
 namespace {

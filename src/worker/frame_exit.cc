@@ -1,9 +1,21 @@
 #include "worker/frame_exit.h"
 
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "base/drop_reason.h"
+#include "base/ids.h"
+#include "frame/arena.h"
+#include "frame/frame.h"
+#include "frame/frame_pool.h"
+#include "port/port.h"
+#include "worker/mailbox.h"
+#include "worker/worker_counters.h"
 
 namespace ringplane::worker {
 namespace {

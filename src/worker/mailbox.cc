@@ -3,8 +3,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdint>
+#include <memory>
 
 #include <sys/eventfd.h>
+
+#include "frame/spsc_ring.h"
 
 namespace ringplane::worker {
 namespace {

@@ -1,6 +1,10 @@
 #include "worker/pipeline.h"
 
+#include "frame/arena.h"
+#include "worker/frame_exit.h"
+#include "worker/packet_burst.h"
 #include "worker/stages.h"
+#include "worker/worker_tables.h"
 
 namespace ringplane::worker {
 

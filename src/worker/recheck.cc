@@ -1,8 +1,20 @@
 #include "worker/recheck.h"
 
+#include <cstddef>
+#include <cstdint>
+
+#include "base/drop_reason.h"
+#include "base/ids.h"
+#include "firewall/match_key.h"
+#include "flow/flow.h"
+#include "wire/flow_key.h"
 #include "wire/icmp.h"
+#include "wire/ip_address.h"
+#include "wire/packet.h"
 #include "worker/flow_admission.h"
+#include "worker/forwarding.h"
 #include "worker/path_decision.h"
+#include "worker/worker_tables.h"
 
 namespace ringplane::worker {
 namespace {

@@ -1,9 +1,14 @@
 #include "worker/rule_paths.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 
 #include "base/hash.h"
+#include "base/ids.h"
 
 namespace ringplane::worker {
 namespace {

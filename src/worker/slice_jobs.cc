@@ -1,6 +1,15 @@
 #include "worker/slice_jobs.h"
 
+#include <cstddef>
+#include <cstdint>
+
+#include "base/ids.h"
 #include "flow/flow.h"
+#include "flow/flow_table.h"
+#include "wire/flow_key.h"
+#include "worker/mailbox.h"
+#include "worker/rule_paths.h"
+#include "worker/worker_tables.h"
 
 namespace ringplane::worker {
 

@@ -1,6 +1,17 @@
 #include "worker/snapshot.h"
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <utility>
+
+#include "base/result.h"
+#include "firewall/policy.h"
+#include "firewall/ruleset.h"
+#include "firewall/timeouts.h"
+#include "flow/timeouts.h"
+#include "worker/forwarding.h"
 
 namespace ringplane::worker {
 namespace {

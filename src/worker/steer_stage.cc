@@ -1,4 +1,12 @@
+#include <cstdint>
+
+#include "base/drop_reason.h"
+#include "base/ids.h"
+#include "wire/packet.h"
+#include "worker/frame_exit.h"
+#include "worker/packet_burst.h"
 #include "worker/stages.h"
+#include "worker/worker_tables.h"
 
 namespace ringplane::worker {
 

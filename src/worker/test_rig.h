@@ -1,12 +1,20 @@
 // TestRig: a data plane in memory for tests and benchmarks: two pair ports, lan and wan, joined by a bridge, and any
-// number of workers, all turned by the calling thread with a clock of its own. The test stands at the far ends.
+// number of workers, turned by the calling thread with a clock of its own, or each on a thread (start_threads()). The
+// test stands at the far ends with a pool of its own, and gets frames home by mail like a worker.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -33,6 +41,8 @@ struct TestRigOptions {
   std::uint32_t frames_per_worker = 1024;
   std::uint32_t flow_capacity = 1000;
   std::uint32_t source_capacity = 100;
+  std::uint32_t mailbox_slots = 256;
+  std::uint32_t log_per_second = 1'000'000;
   std::uint32_t mtu = 1500;
   NonIp non_ip = NonIp::kPass;
 };
@@ -43,10 +53,10 @@ class TestRig {
 
   explicit TestRig(const std::string& rules, const TestRigOptions& options = {})
       : options_(options), arena_(make_arena(options)) {
-    for (std::uint32_t i = 0; i < options.workers; ++i) {
+    for (std::uint32_t i = 0; i <= options.workers; ++i) {
       pools_.push_back(
           std::make_unique<frame::FramePool>(arena_, i * options.frames_per_worker, options.frames_per_worker));
-      mailboxes_.push_back(std::make_unique<Mailbox>(options.workers, 256));
+      mailboxes_.push_back(std::make_unique<Mailbox>(options.workers, options.mailbox_slots));
     }
     lan_ = port::make_pair_ports({.first_id = kLan, .second_id = kLan, .queues = options.workers});
     wan_ = port::make_pair_ports({.first_id = kWan, .second_id = kWan, .queues = options.workers});
@@ -60,7 +70,7 @@ class TestRig {
                                     .flow_capacity = options.flow_capacity,
                                     .source_capacity = options.source_capacity,
                                     .overlay_capacity = 100,
-                                    .log_per_second = 1'000'000,
+                                    .log_per_second = options.log_per_second,
                                     .replies_per_second = 1'000'000,
                                     .huge_pages = false},
                                    arena_, *pools_[i], options.frames_per_worker, mailboxes_, first, now_ns);
@@ -76,12 +86,12 @@ class TestRig {
 
   /// Puts a packet on the wire towards `port`, on its queue `queue`; false if there is no frame or no slot.
   bool send(base::PortId port, wire::Bytes bytes, std::uint32_t queue = 0) {
-    const std::uint64_t address = pools_[queue]->take();
+    const std::uint64_t address = outside().take();
     if (address == frame::FramePool::kNone) return false;
     const frame::Frame frame{.address = address, .length = static_cast<std::uint32_t>(bytes.size()), .port = port};
     std::memcpy(arena_.data(frame).data(), bytes.data(), bytes.size());
     if (far_[queue][port.value]->transmit({&frame, 1}) == 1) return true;
-    pools_[queue]->give(address);
+    outside().give(address);
     return false;
   }
   /// Every worker takes `turns` turns.
@@ -93,24 +103,30 @@ class TestRig {
   /// What has left by `port` since the last call, in order, queue after queue.
   std::vector<Bytes> received(base::PortId port) {
     std::vector<Bytes> all;
-    for (const auto& queues : far_) {
-      frame::Burst burst;
-      while (queues[port.value]->receive(burst) > 0) {
-        for (const frame::Frame& frame : burst.frames()) {
-          const auto data = arena_.data(frame);
-          all.emplace_back(data.begin(), data.end());
-          pools_[frame.address / arena_.frame_bytes() / options_.frames_per_worker]->give(frame.address);
-        }
-        burst.clear();
-      }
-    }
+    take_received(port, [&](std::span<const std::uint8_t> data) { all.emplace_back(data.begin(), data.end()); });
     return all;
+  }
+  /// As received(), but only how many there were.
+  std::size_t count_received(base::PortId port) {
+    std::size_t count = 0;
+    take_received(port, [&](std::span<const std::uint8_t>) { ++count; });
+    return count;
   }
   /// Sends one packet and returns what came out on the other side.
   std::vector<Bytes> through(base::PortId port, wire::Bytes bytes, std::uint32_t queue = 0) {
     send(port, bytes, queue);
     turn();
     return received(port == kLan ? kWan : kLan);
+  }
+
+  /// Each worker on a thread of its own, with the real clock, until stop_threads().
+  void start_threads() {
+    for (const auto& worker : workers_) threads_.emplace_back([each = worker.get()] { each->run(); });
+  }
+  void stop_threads() {
+    for (const auto& worker : workers_) worker->stop();
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
   }
 
   /// As the control plane does it: every worker goes over to the new rules at its next turn.
@@ -127,7 +143,13 @@ class TestRig {
       changes_.back()->paths = paths_[i].get();
       static_cast<void>(mailboxes_[i]->from_control.push(
           {.kind = ControlMessage::Kind::kSnapshot, .change = changes_.back().get(), .dump = nullptr, .addition = {}}));
+      mailboxes_[i]->wake_up.notify();
     }
+  }
+  /// Whether every worker has gone over to the rules of the last reload().
+  [[nodiscard]] bool reloaded() const {
+    return std::ranges::all_of(changes_,
+                               [](const auto& change) { return change->taken.load(std::memory_order_acquire); });
   }
 
   /// Closes all and counts the frames that are not in their pool: 0, or a bug. The rig is of no use afterwards.
@@ -144,6 +166,7 @@ class TestRig {
         queue->clear_foreign_frames();
       }
     }
+    received(kLan);  // what was mailed home meanwhile
     std::uint32_t missing = 0;
     for (const auto& pool : pools_) missing += pool->total() - pool->free_count();
     return missing;
@@ -192,6 +215,24 @@ class TestRig {
   std::uint64_t now_ns = 1'000 * base::kNanosPerSecond;
 
  private:
+  [[nodiscard]] frame::FramePool& outside() { return *pools_.back(); }
+  template <class F>
+  void take_received(base::PortId port, F&& f) {
+    for (const auto& ring : mailboxes_.back()->from_peer) {
+      PeerMessage message;
+      while (ring->pop(message)) outside().give(message.frame.address);
+    }
+    for (const auto& queues : far_) {
+      frame::Burst burst;
+      while (queues[port.value]->receive(burst) > 0) {
+        for (const frame::Frame& frame : burst.frames()) {
+          f(arena_.data(frame));
+          outside().give(frame.address);
+        }
+        burst.clear();
+      }
+    }
+  }
   template <class T>
   static T checked(base::Result<T> result) {
     if (!result) throw std::runtime_error(result.error().message);
@@ -199,7 +240,7 @@ class TestRig {
   }
   static frame::Arena make_arena(const TestRigOptions& options) {
     return checked(frame::Arena::create(
-        {.frame_count = options.workers * options.frames_per_worker, .frame_bytes = 2048, .huge_pages = false}));
+        {.frame_count = (options.workers + 1) * options.frames_per_worker, .frame_bytes = 2048, .huge_pages = false}));
   }
   void make_snapshot_of(const std::string& rules) {
     firewall::Environment environment;
@@ -229,6 +270,7 @@ class TestRig {
   std::vector<std::unique_ptr<SnapshotChange>> changes_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::array<std::unique_ptr<port::Queue>, 2>> far_;  // by queue, then port
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace ringplane::worker

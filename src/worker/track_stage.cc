@@ -1,7 +1,18 @@
+#include <cstdint>
+
+#include "base/drop_reason.h"
+#include "base/ids.h"
 #include "flow/conntrack.h"
+#include "flow/flow.h"
+#include "flow/flow_table.h"
+#include "wire/flow_key.h"
+#include "wire/packet.h"
 #include "worker/flow_admission.h"
+#include "worker/forwarding.h"
+#include "worker/packet_burst.h"
 #include "worker/recheck.h"
 #include "worker/stages.h"
+#include "worker/worker_tables.h"
 
 namespace ringplane::worker {
 namespace {

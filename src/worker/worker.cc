@@ -3,12 +3,32 @@
 #include <poll.h>
 
 #include <array>
+#include <atomic>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "firewall/table_overlay.h"
+#include "flow/flow_table.h"
+#include "flow/source_table.h"
+#include "frame/arena.h"
+#include "frame/frame.h"
+#include "frame/frame_pool.h"
+#include "frame/spsc_ring.h"
+#include "port/port.h"
 #include "worker/flow_admission.h"
+#include "worker/log_record.h"
+#include "worker/mailbox.h"
+#include "worker/pipeline.h"
 #include "worker/recheck.h"
 #include "worker/slice_jobs.h"
+#include "worker/worker_tables.h"
 
 namespace ringplane::worker {
 namespace {
@@ -28,7 +48,6 @@ Worker::Worker(const WorkerOptions& options, const frame::Arena& arena, frame::F
                std::uint32_t frames_per_worker, const std::vector<std::unique_ptr<Mailbox>>& mailboxes)
     : arena_(arena),
       pool_(pool),
-      mailboxes_(mailboxes),
       mailbox_(*mailboxes[options.id.value]),
       exit_(options.id, arena, pool, frames_per_worker, mailboxes, tables_.counters),
       spin_turns_(options.spin_turns) {

@@ -80,7 +80,6 @@ class Worker {
 
   const frame::Arena& arena_;
   frame::FramePool& pool_;
-  const std::vector<std::unique_ptr<Mailbox>>& mailboxes_;
   Mailbox& mailbox_;
   WorkerTables tables_;
   FrameExit exit_;

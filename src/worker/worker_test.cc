@@ -3,16 +3,31 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "base/clock.h"
+#include "base/drop_reason.h"
+#include "base/random.h"
+#include "firewall/decision.h"
 #include "firewall/linear.h"
+#include "firewall/match_key.h"
+#include "firewall/ruleset.h"
 #include "wire/arp.h"
 #include "wire/compose.h"
 #include "wire/decode.h"
+#include "wire/ip_address.h"
+#include "wire/packet.h"
+#include "worker/forwarding.h"
+#include "worker/log_record.h"
+#include "worker/mailbox.h"
+#include "worker/packet_burst.h"
 #include "worker/test_rig.h"
+#include "worker/worker_tables.h"
 
 namespace ringplane::worker {
 namespace {

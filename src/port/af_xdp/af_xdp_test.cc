@@ -2,6 +2,7 @@
 // vanish with it however it ends. Needs root; skipped, loudly, without.
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <array>

@@ -16,6 +16,7 @@
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 #include <linux/if_link.h>
+#include <netinet/in.h>
 
 #include "base/file_descriptor.h"
 #include "base/result.h"
@@ -24,7 +25,6 @@
 #include "port/af_xdp/redirect_maps.h"
 #include "port/af_xdp/redirect_object.h"
 #include "wire/ip_address.h"
-#include "wire/packet.h"
 
 namespace ringplane::port {
 namespace {
@@ -142,8 +142,8 @@ base::Result<void> RedirectProgram::keep(const KernelServices& services) {
       fits = bpf_map_update_elem(map_fd("host_ports"), &key, &present, BPF_ANY) == 0 && fits;
     }
   };
-  keep_ports(wire::protocol::kTcp, services.tcp_ports);
-  keep_ports(wire::protocol::kUdp, services.udp_ports);
+  keep_ports(IPPROTO_TCP, services.tcp_ports);
+  keep_ports(IPPROTO_UDP, services.udp_ports);
   const std::uint32_t only_slot = 0;
   const ringplane_host_services switches{.icmp = services.icmp, .all = services.all};
   fits = bpf_map_update_elem(map_fd("host_services"), &only_slot, &switches, BPF_ANY) == 0 && fits;

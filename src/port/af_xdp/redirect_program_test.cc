@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -71,7 +72,7 @@ Packet ipv4(const Ipv4& to, std::uint8_t protocol, std::uint16_t port, Ipv4Extra
                                               static_cast<std::uint8_t>(extra.fragment), 64, protocol, 0, 0});
   append(packet, kOther4);
   append(packet, to);
-  packet.resize(packet.size() + 4U * extra.option_words, 1);
+  packet.resize(packet.size() + std::size_t{4} * extra.option_words, 1);
   append(packet, std::array<std::uint8_t, 4>{0x9c, 0x40, static_cast<std::uint8_t>(port >> 8),
                                              static_cast<std::uint8_t>(port)});
   packet.resize(packet.size() + 16);
