@@ -22,7 +22,7 @@ demo:
 	packaging/install-dependencies.sh build demo
 	cmake --preset release
 	cmake --build $(BUILD) --target ringplane -j $(JOBS)
-	lab/demo.sh
+	lab/demo.py
 
 clean:
 	rm -rf build build-asan build-tsan build-fuzz

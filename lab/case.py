@@ -16,6 +16,8 @@ from firewall import Firewall
 from namespaces import Lab, why_impossible
 
 SKIPPED = 77
+# A sanitizer reserves terabytes of addresses and multiplies the work.
+needs_plain_build = unittest.skipIf(os.environ.get("RINGPLANE_SANITIZE"), "not with sanitizers")
 
 
 class LabTest(unittest.TestCase):

@@ -111,7 +111,8 @@ class Demo:
         return result.returncode == 0, f"{count} at once"
 
     def iperf3(self, host, *words):
-        refused_before = self._receiver_lost()
+        overflows_before = self._receiver_lost()
+        passed_before = self.firewall.workers_sum("passed")
         result = self.lab.client.run("iperf3", "-c", host, "-J", "-t", 3, *words)
         report = json.loads(result.stdout or "{}")
         if result.returncode != 0 or "error" in report:
@@ -119,10 +120,11 @@ class Demo:
         end = report["end"]
         if "-u" not in words:
             received = end["sum_received"]
-            return received["bytes"] > 0, f"{rate(received['bits_per_second'])}"
+            packets = (self.firewall.workers_sum("passed") - passed_before) / received["seconds"]
+            return received["bytes"] > 0, f"{packets:,.0f} packets/s, {rate(received['bits_per_second'])}"
         total = end["sum"]
         # iperf3's socket overflows when its process waits for a processor; that is no loss on the way.
-        lost = max(0, total["lost_packets"] - (self._receiver_lost() - refused_before))
+        lost = max(0, total["lost_packets"] - (self._receiver_lost() - overflows_before))
         return total["packets"] > lost, (f"{total['packets'] / total['seconds']:,.0f} packets/s, "
                                          f"{rate(total['bits_per_second'])}, {lost} of {total['packets']:,} lost on the way")
 

@@ -4,7 +4,7 @@ nothing left behind. Errors in files are all told at once, each with its place."
 import os
 import shutil
 
-from case import LabTest, main
+from case import LabTest, main, needs_plain_build
 from firewall import Firewall, config_text
 from namespaces import program_path
 
@@ -95,10 +95,12 @@ class Errors(LabTest):
     def test_log_that_cannot_be_written(self):
         self.fails(78, "log.file", "/nowhere", log='file = "/nowhere/eve.json"')
 
+    @needs_plain_build
     def test_too_little_memory_for_flows(self):
         self.fails(1, "flow", "memory", extra="[flows]\nlimit = 100000000\n",
                    wrapper=("prlimit", f"--as={2 << 30}"))
 
+    @needs_plain_build
     def test_too_little_memory_for_frames(self):
         config = config_text(self.lab.folder) + "[memory]\nframes = 4000000\n"
         self.fails(1, "memory", config=config, wrapper=("prlimit", f"--as={2 << 30}"))

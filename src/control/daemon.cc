@@ -59,6 +59,15 @@ base::FileDescriptor open_signals() {
   return base::FileDescriptor(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
+/// The rules that the configuration names; warnings are logged, errors returned.
+base::Result<std::shared_ptr<const firewall::Policy>> compile_rules(const Config& config) {
+  firewall::ParseResult parsed = firewall::parse_file(config.rules_path, environment_of(config));
+  if (parsed.ok()) {
+    for (const auto& warning : parsed.diagnostics) spdlog::warn("{}", firewall::render(warning));
+  }
+  return firewall::Policy::create(std::move(parsed));
+}
+
 class Daemon {
  public:
   Daemon(std::unique_ptr<DataPlane> plane, StatusSocket socket, EveWriter writer, base::FileDescriptor signals)
@@ -112,21 +121,21 @@ class Daemon {
   }
 
   void reload() {
-    firewall::ParseResult parsed = firewall::parse_file(plane_->config().rules_path, environment_of(plane_->config()));
-    const std::uint32_t limit = plane_->config().flows.limit;
-    const bool resizes = parsed.ruleset.options.limits.states_set && parsed.ruleset.options.limits.states != limit;
-    auto policy = firewall::Policy::create(std::move(parsed));
+    auto policy = compile_rules(plane_->config());
     if (!policy) {
       spdlog::error("the rules stay as they are, since the new ones have errors:\n{}", policy.error().message);
       return;
+    }
+    const firewall::Limits& limits = (*policy)->options().limits;
+    const std::uint32_t room = plane_->config().flows.limit;
+    if (limits.states_set && limits.states != room) {
+      spdlog::warn("set limit states takes effect at the next start; until then there is room for {} flows", room);
     }
     write_logs();  // records of the present rules, while their labels are at hand
     if (auto reloaded = plane_->reload(std::move(*policy)); !reloaded) {
       spdlog::error("the rules stay as they are: {}", reloaded.error().message);
       return;
     }
-    if (resizes)
-      spdlog::warn("set limit states takes effect at the next start; the table keeps room for {} flows", limit);
     spdlog::info("reloaded: {} rules, generation {}", plane_->snapshot().policy->rule_count(),
                  plane_->snapshot().generation);
   }
@@ -200,7 +209,7 @@ int run_daemon(const std::string& config_path) {
       std::fprintf(stderr, "%s\n", firewall::render(diagnostic).c_str());
     return kExitBadConfiguration;
   }
-  auto policy = firewall::Policy::create(firewall::parse_file(config.config.rules_path, environment_of(config.config)));
+  auto policy = compile_rules(config.config);
   if (!policy) {
     std::fprintf(stderr, "%s\n", policy.error().message.c_str());
     return kExitBadConfiguration;

@@ -244,7 +244,7 @@ std::vector<worker::TableAddition> DataPlane::additions_for(const firewall::Rule
   std::vector<worker::TableAddition> additions;
   for (const NamedAddition& addition : additions_) {
     if (const auto table = ruleset.find_table(addition.table))
-      additions.push_back({.table = *table, .host = addition.host});
+      additions.push_back({.table = *table, .host = addition.host, .flush = false, .flush_rule = {}});
   }
   return additions;
 }
@@ -258,8 +258,10 @@ void DataPlane::spread_overloads() {
       const bool known = std::ranges::any_of(additions_, [&](const NamedAddition& known_addition) {
         return known_addition.host == event.addition.host && known_addition.table == table;
       });
-      if (known || additions_.size() >= config_.flows.table_additions) continue;
-      additions_.push_back({.table = table, .host = event.addition.host});
+      const bool fits = additions_.size() < config_.flows.table_additions;
+      if (!known && fits) additions_.push_back({.table = table, .host = event.addition.host});
+      // An address that is known, or one too many, is news only for its flows.
+      if ((known || !fits) && !event.addition.flush) continue;
       for (std::size_t to = 0; to < workers_.size(); ++to) {
         if (to == from) continue;
         post(to, {.kind = worker::ControlMessage::Kind::kTableAddition,

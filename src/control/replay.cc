@@ -192,6 +192,12 @@ base::Result<std::shared_ptr<const firewall::Policy>> read_rules(const std::stri
 
 /// Runs the worker through the captures.
 void play(Sides& sides, worker::Worker& worker, PacketLines& lines, std::uint64_t start_ns) {
+  const auto tell_oversized = [&] {
+    for (std::size_t i = 0; i < kSides; ++i) {
+      for (const port::OversizedPacket& packet : sides.ports[i]->take_oversized()) lines.oversized(i, packet);
+    }
+  };
+  tell_oversized();  // those before the first packet that fits; the others follow the packet before them
   std::uint64_t now_ns = start_ns;
   while (const auto next = sides.next_time_ns()) {
     now_ns = std::max(now_ns, *next);  // a capture may run backwards; the worker's clock never does
@@ -203,9 +209,7 @@ void play(Sides& sides, worker::Worker& worker, PacketLines& lines, std::uint64_
       sides.ports[i]->set_now(now_ns);
     }
     worker.run_once(now_ns);
-    for (std::size_t i = 0; i < kSides; ++i) {
-      for (const port::OversizedPacket& packet : sides.ports[i]->take_oversized()) lines.oversized(i, packet);
-    }
+    tell_oversized();
   }
   worker.run_once(now_ns);
 }

@@ -18,6 +18,7 @@
 #include "worker/packet_burst.h"
 #include "worker/path_decision.h"
 #include "worker/rule_paths.h"
+#include "worker/slice_jobs.h"
 #include "worker/worker_tables.h"
 
 namespace ringplane::worker {
@@ -132,23 +133,20 @@ wire::HostAddress original_source(const flow::FlowTable& flows, base::FlowId id)
 void overload(base::RuleId rule, const StateOptions& options, const wire::HostAddress& source,
               WorkerTables& tables) noexcept {
   if (options.overload == firewall::kNoTable) return;
-  const TableAddition addition{.table = options.overload, .host = source};
-  switch (tables.overlay->insert(addition.table, addition.host)) {
-    case firewall::TableOverlay::Inserted::kPresent: break;
-    case firewall::TableOverlay::Inserted::kFull: tables.counters.overload_lost.add(1); break;
-    case firewall::TableOverlay::Inserted::kNew:
-      tables.counters.overloaded.add(1);
-      if (!tables.overloads->push(OverloadEvent{.generation = tables.snapshot->generation, .addition = addition})) {
-        tables.counters.overload_lost.add(1);
-      }
-      break;
+  const TableAddition addition{.table = options.overload,
+                               .host = source,
+                               .flush = options.flush != firewall::Flush::kNone,
+                               .flush_rule = options.flush == firewall::Flush::kRule ? rule : base::RuleId{}};
+  const auto inserted = tables.overlay->insert(addition.table, addition.host);
+  if (inserted == firewall::TableOverlay::Inserted::kFull) tables.counters.overload_lost.add(1);
+  if (inserted == firewall::TableOverlay::Inserted::kNew) tables.counters.overloaded.add(1);
+  // An address that is there already is news only for its flows.
+  const bool is_news = inserted == firewall::TableOverlay::Inserted::kNew || addition.flush;
+  if (is_news &&
+      !tables.overloads->push(OverloadEvent{.generation = tables.snapshot->generation, .addition = addition})) {
+    tables.counters.overload_lost.add(1);
   }
-  if (options.flush == firewall::Flush::kNone) return;
-  // A flush under way starts again for the newer source; the older one's flows meet the rules at their next SYN.
-  tables.flush_job = {.source = source,
-                      .rule = options.flush == firewall::Flush::kRule ? rule : base::RuleId{},
-                      .cursor = 0,
-                      .active = true};
+  if (addition.flush) begin_flush(addition, tables);
 }
 
 }  // namespace
@@ -185,25 +183,28 @@ flow::FlowSetup adopt_flow(const wire::HostAddress& source, const PathDecision& 
   return setup_of(decision, path, second_side, tables);
 }
 
-void note_established(base::FlowId id, std::uint64_t now_ns, WorkerTables& tables) noexcept {
+bool note_established(base::FlowId id, std::uint64_t now_ns, WorkerTables& tables) noexcept {
   const flow::Flow& flow = tables.flows->at(id);
   const RulePath& path = tables.paths->at(flow.path);
   bool counted = false;
+  bool beyond = false;
   for_each_limited(path.in, path.out, tables, [&](base::RuleId rule, const StateOptions& options) {
     if (!tracks_sources(options)) return true;
     const wire::HostAddress source = original_source(*tables.flows, id);
     counted = true;
     if (tables.sources->begin_connection(scope_of(rule, options), source, limits_of(options, tables.worker_count),
                                          now_ns)) {
+      beyond = true;
       overload(rule, options, source, tables);
     }
     return true;
   });
-  if (!counted) return;
+  if (!counted) return true;
   const auto flags =
       static_cast<std::uint8_t>((flow.flags & flow::flow_flag::kWorkerFlags) | flow::flow_flag::kConnectionCounted);
   tables.flows->set_rules(
       id, {.path = flow.path, .generation = flow.generation, .timeout_set = flow.timeout_set, .worker_flags = flags});
+  return !beyond;
 }
 
 void close_accounts(void* context, const flow::FlowTable& flows, base::FlowId id, flow::EndCause) noexcept {

@@ -23,8 +23,9 @@ namespace ringplane::worker {
 void track_packet(PacketBurst& burst, std::uint32_t slot, WorkerTables& tables) noexcept;
 
 /// The TCP connection of flow `id` is established: if its rules track sources, counts it against the limits of its
-/// source; beyond them the source goes into the `overload` table. Once per flow.
-void note_established(base::FlowId id, std::uint64_t now_ns, WorkerTables& tables) noexcept;
+/// source; beyond them the source goes into the `overload` table. Once per flow. False: it is beyond a limit and must
+/// not be (as OpenBSD's pf, which purges the state and drops the packet).
+[[nodiscard]] bool note_established(base::FlowId id, std::uint64_t now_ns, WorkerTables& tables) noexcept;
 
 /// Bookkeeping of a flow that exists already and is now held by `decision` (a reload): its accounts are opened, no
 /// limit is enforced. Returns what goes into its record.

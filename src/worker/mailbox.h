@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/file_descriptor.h"
+#include "base/ids.h"
 #include "firewall/table_overlay.h"
 #include "flow/flow_table.h"
 #include "frame/frame.h"
@@ -29,6 +30,8 @@ struct PeerMessage {
 struct TableAddition {
   firewall::TableId table = firewall::kNoTable;
   wire::HostAddress host;
+  bool flush = false;      ///< end the host's flows too (`overload ... flush`)
+  base::RuleId flush_rule;  ///< only those of this rule; none: of every rule (flush global)
 };
 
 /// What one worker needs to go over to a new snapshot. Owned by the control thread, which keeps it until

@@ -25,6 +25,10 @@ std::uint32_t dump_slice(std::uint32_t cursor, std::uint32_t count, std::uint64_
   return dump.records.size() == dump.records.capacity() ? 0 : next;
 }
 
+void begin_flush(const TableAddition& addition, WorkerTables& tables) noexcept {
+  tables.flush_job = {.source = addition.host, .rule = addition.flush_rule, .cursor = 0, .active = true};
+}
+
 void flush_slice(std::uint32_t count, WorkerTables& tables) noexcept {
   FlushJob& job = tables.flush_job;
   job.cursor = tables.flows->visit_slice(job.cursor, count, [&](base::FlowId id) {

@@ -55,12 +55,17 @@ void track_packet(PacketBurst& burst, std::uint32_t slot, WorkerTables& tables) 
     burst.drop(slot, step.reason);
     return;
   }
+  const bool established =
+      was_half_open && flow.protocol == wire::protocol::kTcp && !flow::is_half_open(flow) && !flow::is_over(flow);
+  if (established && !note_established(id, burst.now_ns, tables)) {
+    tables.flows->erase(id);
+    forget_flow(burst, slot, id);
+    burst.drop(slot, base::DropReason::source_limit);
+    return;
+  }
   outcome.egress = egress.port;
   outcome.log = flow.has(flow::flow_flag::kLog);
   burst.pass(slot);
-  if (was_half_open && flow.protocol == wire::protocol::kTcp && !flow::is_half_open(flow) && !flow::is_over(flow)) {
-    note_established(id, burst.now_ns, tables);
-  }
 }
 
 void track_burst(PacketBurst& burst, WorkerTables& tables) noexcept {

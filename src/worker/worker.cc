@@ -110,6 +110,7 @@ bool Worker::read_control(std::uint64_t now_ns) {
             firewall::TableOverlay::Inserted::kFull) {
           tables_.counters.overload_lost.add(1);
         }
+        if (message.addition.flush) begin_flush(message.addition, tables_);
         break;
       case ControlMessage::Kind::kFlowDump:
         dump_ = message.dump;

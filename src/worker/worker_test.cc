@@ -320,6 +320,33 @@ TEST(Limits, ASourceBeyondItsRateGoesIntoTheTableAndItsFlowsAreFlushed) {
   OverloadEvent event;
   ASSERT_TRUE(rig.worker().tables().overloads->pop(event)) << "the control thread hears of it";
   EXPECT_EQ(event.addition.host.address, wire::IpAddress::from_ipv4(kClient));
+  EXPECT_TRUE(event.addition.flush) << "the source's flows of the other workers have to go too";
+  EXPECT_TRUE(event.addition.flush_rule.valid()) << "only those of the rule";
+}
+
+TEST(Limits, AWorkerThatHearsOfAnOverloadWithFlushEndsTheFlowsOfThatSource) {
+  TestRig rig("table <bad> persist\nblock in quick from <bad>\npass proto tcp\n");
+  for (const std::uint32_t client : {1U, 2U}) Connection{.client = kClient + client}.establish(rig);
+  ASSERT_EQ(rig.flows(), 2U);
+  const TableAddition addition{.table = *rig.worker().tables().policy().ruleset().find_table("bad"),
+                               .host = {wire::Family::kIpv4, wire::IpAddress::from_ipv4(kClient + 1)},
+                               .flush = true,
+                               .flush_rule = {}};
+  ASSERT_TRUE(rig.mailbox().from_control.push(
+      {.kind = ControlMessage::Kind::kTableAddition, .change = nullptr, .dump = nullptr, .addition = addition}));
+  rig.turn(50);
+  EXPECT_EQ(rig.flows(), 1U);
+  EXPECT_TRUE(rig.through(kLan, Connection{.client_port = 2000, .client = kClient + 1}.syn()).empty());
+  EXPECT_EQ(rig.through(kLan, Connection{.client_port = 2000, .client = kClient + 2}.syn()).size(), 1U);
+}
+
+TEST(Limits, AConnectionBeyondMaxSrcConnIsEndedAsItIsEstablished) {
+  TestRig rig("pass in proto tcp keep state (max-src-conn 2)\npass out\n");
+  for (std::uint16_t i = 0; i < 4; ++i) Connection{.client_port = static_cast<std::uint16_t>(1000 + i)}.establish(rig);
+  EXPECT_EQ(rig.flows(), 2U);
+  EXPECT_EQ(rig.dropped(DropReason::source_limit), 2U) << "the ACKs that would have established them";
+  Connection{.client = kClient + 1}.establish(rig);
+  EXPECT_EQ(rig.flows(), 3U) << "another source has its own count";
 }
 
 TEST(Worker, WritesOutItsFlowsInSlices) {

@@ -1,0 +1,114 @@
+#include "control/config.h"
+
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "firewall/diagnostic.h"
+
+namespace ringplane::control {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* kTwoPorts =
+    "rules = \"pf.conf\"\n"
+    "[[port]]\nname = \"lan\"\ninterface = \"eth1\"\n"
+    "[[port]]\nname = \"wan\"\ninterface = \"eth2\"\n"
+    "[[bridge]]\nports = [\"lan\", \"wan\"]\n";
+
+std::string errors_of(const std::string& text) {
+  std::string all;
+  for (const auto& diagnostic : parse_config(text, "/etc/ringplane/ringplane.toml").diagnostics) {
+    all += firewall::render(diagnostic) + "\n";
+  }
+  return all;
+}
+
+TEST(Config, TheLeastThereIsHasDefaultsForTheRest) {
+  const ConfigResult result = parse_config(kTwoPorts, "/etc/ringplane/ringplane.toml");
+  ASSERT_TRUE(result.ok()) << errors_of(kTwoPorts);
+  EXPECT_EQ(result.config.rules_path, "/etc/ringplane/pf.conf") << "relative to the file, not to where we stand";
+  ASSERT_EQ(result.config.ports.size(), 2U);
+  EXPECT_EQ(result.config.ports[1].interface, "eth2");
+  ASSERT_EQ(result.config.bridges.size(), 1U);
+  EXPECT_EQ(result.config.bridges[0].second, 1U);
+  EXPECT_EQ(result.config.workers.count, 1U);
+}
+
+TEST(Config, ReadsEveryKey) {
+  const ConfigResult result = parse_config(
+      "rules = \"/rules\"\n"
+      "[[port]]\nname = \"lan\"\ninterface = \"eth1\"\nmode = \"generic\"\nzero_copy = false\n"
+      "addresses = [\"192.0.2.1/24\", \"2001:db8::1/64\"]\ngroups = [\"inside\"]\n"
+      "[port.kernel]\ntcp = [22]\nudp = [53, 123]\nicmp = false\nall = true\n"
+      "[[port]]\ninterface = \"eth2\"\n"
+      "[[bridge]]\nports = [\"lan\", \"eth2\"]\nnon_ip = \"arp\"\n"
+      "[workers]\ncount = 2\ncpus = [0, 1]\nspin_turns = 7\n"
+      "[memory]\nframes = 4096\nframe_bytes = 4096\nhuge_pages = false\n"
+      "[flows]\nlimit = 5\nsources = 6\ntable_additions = 8\n"
+      "[log]\nfile = \"-\"\nper_second = 9\n"
+      "[replies]\nper_second = 10\n"
+      "[control]\nsocket = \"/tmp/s\"\n",
+      "x.toml");
+  ASSERT_TRUE(result.ok());
+  const Config& config = result.config;
+  const PortConfig& lan = config.ports[0];
+  EXPECT_EQ(lan.mode, XdpMode::kGeneric);
+  EXPECT_FALSE(lan.zero_copy);
+  ASSERT_EQ(lan.addresses.size(), 2U);
+  EXPECT_EQ(lan.addresses[0].length, 24);
+  EXPECT_EQ(wire::to_string(lan.addresses[0].host), "192.0.2.1") << "host bits stay: it is an address, not a network";
+  EXPECT_EQ(lan.kernel.addresses.size(), 2U) << "those of the port, unless others are named";
+  EXPECT_EQ(lan.kernel.udp, (std::vector<std::uint16_t>{53, 123}));
+  EXPECT_TRUE(lan.kernel.all);
+  EXPECT_EQ(config.ports[1].name, "eth2") << "a port without a name has its interface's";
+  EXPECT_TRUE(config.bridges[0].arp_only);
+  EXPECT_EQ(config.workers.cpus.size(), 2U);
+  EXPECT_EQ(config.memory.frame_bytes, 4096U);
+  EXPECT_EQ(config.flows.sources, 6U);
+  EXPECT_EQ(config.log.per_second, 9U);
+  EXPECT_EQ(config.replies.per_second, 10U);
+  EXPECT_EQ(config.control.socket, "/tmp/s");
+}
+
+TEST(Config, ReportsEveryErrorWithItsPlace) {
+  const std::string errors = errors_of(
+      "[[port]]\nname = \"lan\"\ninterface = \"eth1\"\ncolour = \"red\"\n"
+      "[[port]]\nname = \"lan\"\ninterface = 7\n"
+      "[[bridge]]\nports = [\"lan\", \"dmz\"]\n"
+      "[workers]\ncount = 99\n"
+      "[memory]\nframe_bytes = 3000\n");
+  EXPECT_THAT(errors, HasSubstr("ringplane.toml:4:1: error: unknown key 'colour' in [port]; known are: addresses"));
+  EXPECT_THAT(errors, HasSubstr("colour = \"red\"\n^"));
+  EXPECT_THAT(errors, HasSubstr(":7:13: error: 'interface' must be a string"));
+  EXPECT_THAT(errors, HasSubstr("there are two ports named 'lan'"));
+  EXPECT_THAT(errors, HasSubstr(":9:9: error: there is no [[port]] named 'dmz'"));
+  EXPECT_THAT(errors, HasSubstr("'count' must be a number from 1 to 32"));
+  EXPECT_THAT(errors, HasSubstr("'frame_bytes' must be 2048 or 4096"));
+  EXPECT_THAT(errors, HasSubstr("'rules' must name the rules file"));
+}
+
+TEST(Config, TextThatIsNoTomlIsOneErrorWithItsPlace) {
+  EXPECT_THAT(errors_of("rules = \"pf.conf\n"), HasSubstr("ringplane.toml:1:"));
+  EXPECT_THAT(errors_of(""), HasSubstr("there is no [[port]]"));
+}
+
+TEST(Config, AFileThatIsNotThereIsAnError) {
+  const ConfigResult result = read_config("/nonexistent/ringplane.toml");
+  ASSERT_EQ(result.diagnostics.size(), 1U);
+  EXPECT_THAT(firewall::render(result.diagnostics[0]), HasSubstr("cannot be read"));
+}
+
+TEST(Config, GivesTheRulesItsPorts) {
+  const ConfigResult result = parse_config(kTwoPorts, "x.toml");
+  const firewall::Environment environment = environment_of(result.config);
+  EXPECT_TRUE(environment.ports_are_complete);
+  ASSERT_EQ(environment.ports.size(), 2U);
+  EXPECT_EQ(environment.ports[1].name, "wan");
+  EXPECT_EQ(environment.ports[1].id, base::PortId{1});
+}
+
+}  // namespace
+}  // namespace ringplane::control
