@@ -23,7 +23,7 @@ struct ReplayWords {
 int run_replay(ReplayWords& words) {
   for (const std::string& input : words.inputs) {
     const auto equals = input.find('=');
-    if (equals == std::string::npos || equals == 0) {
+    if (equals == std::string::npos || equals == 0 || equals + 1 == input.size()) {
       std::fprintf(stderr, "ringplane: --in takes PORT=FILE, such as lan=a.pcap, not '%s'\n", input.c_str());
       return kExitUsage;
     }

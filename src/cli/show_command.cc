@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/rules_source.h"
 #include "cli/table.h"
 #include "control/config.h"
 #include "control/status_socket.h"
@@ -41,6 +42,10 @@ void print_rules(const Json& rules) {
 int show(ShowWords& words) {
   if (!words.config_path.empty()) {
     const control::ConfigResult config = control::read_config(words.config_path);
+    if (!config.diagnostics.empty()) {
+      print_diagnostics(config.diagnostics);
+      return kExitBadConfiguration;
+    }
     words.socket = config.config.control.socket;
   }
   const auto reply = control::ask(words.socket, "show " + words.what + " " + std::to_string(words.limit));

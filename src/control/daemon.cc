@@ -173,8 +173,10 @@ class Daemon {
     } else {
       return;
     }
+    std::uint64_t down = 0;
     for (std::size_t i = 0; i < link_.size(); ++i) {
       const port::LinkState state = plane_->ports()[i]->link_state();
+      if (state != port::LinkState::kUp) down |= std::uint64_t{1} << i;
       if (state == std::exchange(link_[i], state)) continue;
       const PortConfig& port = plane_->config().ports[i];
       if (state == port::LinkState::kGone) {
@@ -184,6 +186,7 @@ class Daemon {
         spdlog::warn("port {}: interface {} is {}", port.name, port.interface, port::name_of(state));
       }
     }
+    for (const auto& worker : plane_->workers()) worker->set_ports_down(down);
   }
 
   std::unique_ptr<DataPlane> plane_;

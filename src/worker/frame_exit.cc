@@ -58,13 +58,14 @@ void FrameExit::transmit_waiting(base::PortId port) noexcept {
   frame::Burst& waiting = *waiting_[port.value];
   if (waiting.empty()) return;
   port::Queue& queue = *queues_[port.value];
-  const std::uint32_t sent = queue.alive() ? queue.transmit(waiting.frames()) : 0;
+  const bool down = (ports_down_.load(std::memory_order_relaxed) >> port.value & 1) != 0 || !queue.alive();
+  const std::uint32_t sent = down ? 0 : queue.transmit(waiting.frames());
   std::uint64_t bytes = 0;
   for (std::uint32_t i = 0; i < sent; ++i) bytes += waiting[i].length;
   counters_->passed.add(sent);
   counters_->passed_bytes.add(bytes);
   if (sent < waiting.size()) {
-    const auto reason = queue.alive() ? base::DropReason::tx_ring_full : base::DropReason::egress_down;
+    const auto reason = down ? base::DropReason::egress_down : base::DropReason::tx_ring_full;
     count_drops(*counters_, reason, waiting.size() - sent);
     for (std::uint32_t i = sent; i < waiting.size(); ++i) release(waiting[i].address);
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -27,6 +28,9 @@ class FrameExit {
 
   /// Before the worker runs.
   void attach(base::PortId port, std::unique_ptr<port::Queue> queue);
+  /// Any thread. Bit i: the link of port i is down; what would leave there is dropped (egress_down) rather than kept
+  /// until the link is back and nobody waits for it any more.
+  void set_ports_down(std::uint64_t ports) noexcept { ports_down_.store(ports, std::memory_order_relaxed); }
   /// nullptr: the worker has no queue there.
   [[nodiscard]] port::Queue* queue(base::PortId port) const noexcept { return queues_[port.value].get(); }
 
@@ -60,7 +64,8 @@ class FrameExit {
   std::array<std::unique_ptr<port::Queue>, base::kMaxPorts> queues_;
   std::array<std::unique_ptr<frame::Burst>, base::kMaxPorts> waiting_;  // beside each queue: to be sent
   std::vector<std::uint64_t> homesick_;  // of other pools, their mailbox was full; capacity: every frame of the arena
-  std::uint64_t has_mail_ = 0;           // bit w: worker w got something since the last flush
+  std::atomic<std::uint64_t> ports_down_{0};
+  std::uint64_t has_mail_ = 0;  // bit w: worker w got something since the last flush
 };
 
 }  // namespace ringplane::worker

@@ -30,7 +30,7 @@ struct PeerMessage {
 struct TableAddition {
   firewall::TableId table = firewall::kNoTable;
   wire::HostAddress host;
-  bool flush = false;      ///< end the host's flows too (`overload ... flush`)
+  bool flush = false;       ///< end the host's flows too (`overload ... flush`)
   base::RuleId flush_rule;  ///< only those of this rule; none: of every rule (flush global)
 };
 

@@ -59,6 +59,8 @@ class Worker {
   void run();
   /// Any thread.
   void stop() noexcept;
+  /// Any thread. Bit i: the link of port i is down (FrameExit::set_ports_down).
+  void set_ports_down(std::uint64_t ports) noexcept { exit_.set_ports_down(ports); }
   /// After the last turn: closes the queues and gives every frame to its pool (`pools` by WorkerId).
   void close(const std::vector<frame::FramePool*>& pools) noexcept;
 
