@@ -12,9 +12,10 @@ all of them alike:
     ringplane stateless `ringplane run` with those rules, `no state`
     ringplane           with the rules as one writes them in pf.conf: stateful, every packet looked up in the flow table
 
-What is measured: UDP datagrams of 64-byte frames per second that arrive at the server's interface while one sender sends
-as fast as it can; bits per second of one TCP connection (iperf3); round trip of ping on an idle link; processor time of
-the ringplane process and of the whole machine. Medians over the rounds, with the lowest and highest.
+What is measured: UDP datagrams of 64-byte frames per second that arrive at the server's interface while one sender
+sends as fast as it can; bits per second of one TCP connection (iperf3); round trip of ping on an idle link;
+processor time
+of the ringplane process and of the whole machine. Medians over the rounds, with the lowest and highest.
 """
 import argparse
 import json
@@ -136,7 +137,8 @@ def measure_udp(lab, system, blast, seconds):
     took, process, machine = costs.read()
     time.sleep(0.1)  # what is still in rings
     arrived = received_frames(lab) - before
-    return {"udp_sent_per_s": sent / seconds, "udp_packets_per_s": arrived / seconds, "udp_lost": max(0.0, 1 - arrived / sent),
+    return {"udp_sent_per_s": sent / seconds, "udp_packets_per_s": arrived / seconds,
+            "udp_lost": max(0.0, 1 - arrived / sent),
             "udp_process_cpu": process / took, "udp_machine_cpu": machine / took,
             "udp_machine_ns_per_packet": machine / arrived * 1e9}
 
@@ -193,7 +195,8 @@ def summarise(results):
             for name, rows in results.items()}
 
 
-COLUMNS = (("UDP packets/s", "udp_packets_per_s", 1, ",.0f"), ("machine ns/packet", "udp_machine_ns_per_packet", 1, ",.0f"),
+COLUMNS = (("UDP packets/s", "udp_packets_per_s", 1, ",.0f"),
+           ("machine ns/packet", "udp_machine_ns_per_packet", 1, ",.0f"),
            ("own CPU", "udp_process_cpu", 1, ".2f"), ("lost", "udp_lost", 100, ".0f"),
            ("TCP Gbit/s", "tcp_bits_per_s", 1e-9, ".2f"), ("machine ns/kB", "tcp_machine_ns_per_kilobyte", 1, ",.0f"),
            ("own CPU", "tcp_process_cpu", 1, ".2f"), ("ping us", "ping_us", 1, ".0f"))
@@ -220,7 +223,7 @@ def machine():
 def main():
     words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     words.add_argument("--rounds", type=int, default=7)
-    words.add_argument("--seconds", type=float, default=2)
+    words.add_argument("--seconds", type=int, default=2, help="of each measurement")
     words.add_argument("--json", help="write all numbers to this file")
     options = words.parse_args()
     reason = why_impossible()

@@ -27,6 +27,10 @@ if(RINGPLANE_SANITIZE)
   target_compile_options(ringplane_flags INTERFACE -fsanitize=${RINGPLANE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(ringplane_flags INTERFACE -fsanitize=${RINGPLANE_SANITIZE})
 endif()
+if(RINGPLANE_FUZZ)
+  # Without this the fuzzer sees the edges of its own file only, not those of the code it drives.
+  target_compile_options(ringplane_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 target_link_libraries(ringplane_flags INTERFACE Threads::Threads)
 
 if(RINGPLANE_TESTS)

@@ -32,7 +32,7 @@ class Conversation:
 
 
 class TcpConversation(Conversation):
-    """Opens, exchanges and closes; `turns` says what happens in the middle. Sequence numbers are kept as real ends do."""
+    """Keeps the sequence numbers as real ends do; an offset makes a packet that does not fit."""
 
     def __init__(self, random, number, port=80):
         super().__init__(random, number, port)

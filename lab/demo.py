@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""make demo: real clients and servers through `ringplane run` with the rules of examples/bridge/, then an account of it.
+"""make demo: real clients and servers through `ringplane run` with the rules of examples/bridge/, and an account.
 
 Exits 0 when all that should pass passed and all that should be blocked was blocked, 1 otherwise. Leaves the machine as
 it found it, also after Ctrl-C. The program is build/ringplane, or the one that RINGPLANE= names.
@@ -126,7 +126,7 @@ class Demo:
         # iperf3's socket overflows when its process waits for a processor; that is no loss on the way.
         lost = max(0, total["lost_packets"] - (self._receiver_lost() - overflows_before))
         return total["packets"] > lost, (f"{total['packets'] / total['seconds']:,.0f} packets/s, "
-                                         f"{rate(total['bits_per_second'])}, {lost} of {total['packets']:,} lost on the way")
+                                         f"{rate(total['bits_per_second'])}, {lost} lost on the way")
 
     def _receiver_lost(self):
         lines = self.lab.server.run("nstat", "-asz", "UdpRcvbufErrors", "Udp6RcvbufErrors").stdout.splitlines()

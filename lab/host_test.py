@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The kernel keeps its network: sessions to the host itself, on the same interface, go on while the firewall blocks all."""
+"""The kernel keeps its network: sessions to the host itself, on the same interface, while the firewall blocks all."""
 import os
 import socket
 

@@ -58,7 +58,8 @@ class Limits(LabTest):
                 other.exchange()
 
     def test_max_src_states_counts_each_source_for_itself(self):
-        firewall = self.start('pass in on lan proto tcp to port 7710 keep state (source-track rule, max-src-states 4)\n')
+        firewall = self.start('pass in on lan proto tcp to port 7710 '
+                              'keep state (source-track rule, max-src-states 4)\n')
         for address in (SERVER4, SERVER6):
             with contextlib.ExitStack() as stack:
                 self.assert_limit(len(self.open_sessions(stack, 10, 7710, address)), 4)

@@ -7,7 +7,7 @@
         lab.client.run("ping", "-c1", "10.9.0.2")
         server = lab.server.start("nc", "-lk", "8080")
 
-Names carry the process id, so labs run side by side; everything (programs, namespaces, the temporary folder) goes at the
+Names carry the process id, so labs run side by side; everything (programs, namespaces, the folder) goes at the
 end of the `with` block, at exit, and after SIGINT and SIGTERM. After SIGKILL the kernel ends the programs, and the next
 lab removes the namespaces. Checksum and segmentation offload are off: a firewall on veth would otherwise see packets
 that no wire carries. The ends use congestion control reno, so that runs on different machines can be compared.

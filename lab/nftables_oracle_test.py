@@ -2,9 +2,10 @@
 """The kernel as the oracle: the same packets through Ringplane and through nftables with the same rules.
 
 Stateless: random rules as pf.conf (`no state`) and as nftables of the bridge family on a Linux bridge. Stateful: whole
-conversations and what does not belong into them, against a router with nftables and conntrack. What arrives at the other
-side is compared packet by packet; a packet is known by its IPv4 identification or IPv6 flow label. `ringplane replay`
-gets the packets as well: it has to say of each what the live firewall did, and gives the reasons of drops.
+conversations and what does not belong into them, against a router with nftables and conntrack. What arrives at the
+other side is compared packet by packet; a packet is known by its IPv4 identification or IPv6 flow label.
+`ringplane replay` gets
+the packets as well: it has to say of each what the live firewall did, and gives the reasons of drops.
 Every difference needs its entry in one of the two EXPLAINED tables, else the test fails.
 RINGPLANE_SEED= repeats a run.
 """
@@ -144,7 +145,8 @@ class Rule:
                 length = random.choice([24, 31, 32] if self.family == 4 else [64, 127, 128])
                 address = f"{base}.2/{length}" if self.family == 4 else f"{base}:2/{length}"
                 negated = random.random() < 0.2
-                self.nft.append(f"{'ip' if self.family == 4 else 'ip6'} {field}addr {'!= ' if negated else ''}{address}")
+                layer = "ip" if self.family == 4 else "ip6"
+                self.nft.append(f"{layer} {field}addr {'!= ' if negated else ''}{address}")
                 address = f"! {address}" if negated else address
             if self.protocol in ("tcp", "udp") and random.random() < 0.5:
                 low, high = sorted(random.sample([22, 53, 79, 80, 81, 443, 1024, 40000], 2))

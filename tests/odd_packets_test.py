@@ -78,8 +78,11 @@ class Replay:
 
     def forwarded(self, port):
         """(seconds, nanoseconds, bytes) of what left by that port."""
-        with RawPcapReader(str(Path(self.folder.name) / "out" / f"{port}.pcap")) as capture:
+        capture = RawPcapReader(str(Path(self.folder.name) / "out" / f"{port}.pcap"))
+        try:
             return [(meta.sec, meta.usec, raw) for raw, meta in capture]
+        finally:
+            capture.close()
 
 
 def one(rules, packet, port="lan"):

@@ -96,7 +96,8 @@ TEST(ExpiryWheel, AgreesWithASortedListOfDeadlines) {
           f.deadlines[record] += static_cast<Tick>(random.below(std::uint64_t{4} * kSlotTicks));  // moves back untold
         }
       } else {
-        const std::uint64_t furthest = random.chance(0.05) ? std::uint64_t{3} * kCircleTicks : std::uint64_t{40} * kSlotTicks;
+        const std::uint64_t furthest =
+            random.chance(0.05) ? std::uint64_t{3} * kCircleTicks : std::uint64_t{40} * kSlotTicks;
         f.link(record, now + static_cast<Tick>(random.below(furthest)));
       }
       if (random.chance(0.2)) now += static_cast<Tick>(random.below(random.chance(0.01) ? kCircleTicks * 2 : 12));

@@ -19,11 +19,11 @@
 #include "base/drop_reason.h"
 #include "base/hash.h"
 #include "base/ids.h"
+#include "base/mapped_memory.h"
 #include "base/random.h"
 #include "flow/flow.h"
 #include "flow/flow_index.h"
 #include "flow/flow_table.h"
-#include "base/mapped_memory.h"
 #include "flow/test_packets.h"
 #include "wire/packet.h"
 
@@ -99,7 +99,8 @@ void two_miss_probe(benchmark::State& state) {
   const auto flows = static_cast<std::uint32_t>(state.range(0));
   const std::uint64_t bucket_count = FlowIndex::buckets_for(flows);
   auto memory = base::MappedMemory::map(
-      base::MappedMemory::bytes_for<IndexBucket>(bucket_count) + base::MappedMemory::bytes_for<Flow>(flows), true, true);
+      base::MappedMemory::bytes_for<IndexBucket>(bucket_count) + base::MappedMemory::bytes_for<Flow>(flows), true, true,
+      "the bench", "ask for less");
   if (!memory) std::abort();
   const auto buckets = memory->take<IndexBucket>(bucket_count);
   const auto records = memory->take<Flow>(flows);

@@ -14,6 +14,7 @@
 #include "base/ids.h"
 #include "base/random.h"
 #include "flow/conntrack.h"
+#include "flow/flow_index.h"
 #include "flow/flow_table.h"
 #include "flow/test_packets.h"
 #include "wire/flow_key.h"
@@ -88,7 +89,8 @@ class Machine {
         require(!existing.valid() && table_->key_of(made.id) == packet.key);
         oracle_.emplace(packet.key, 1);
         break;
-      case InsertOutcome::kFull: require(oracle_.size() == kCapacity); break;
+      // A small table may be full before its capacity: both buckets of a key taken and nobody in them able to move.
+      case InsertOutcome::kFull: require(!existing.valid() && oracle_.size() >= 2 * kBucketSlots); break;
     }
   }
   void check() {

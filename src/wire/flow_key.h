@@ -1,10 +1,12 @@
 // FlowKey: what makes two packets belong to one conversation. Both directions give the same key: endpoint 0 is the
-// lower of the two (address, then port), and who sent a given packet stands beside the key, in Packet::from_upper.
+// lower of the two (by an order of our own), and who sent a given packet stands beside the key, in Packet::from_upper.
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "base/hash.h"
 #include "wire/ip_address.h"
@@ -46,9 +48,15 @@ static_assert(sizeof(FlowKey) == 48 && std::is_trivially_copyable_v<FlowKey>);
 /// Orders the endpoints of `key` (filled as [0] source, [1] destination); returns true if they were exchanged, that is,
 /// if the source is now endpoint 1.
 [[nodiscard]] inline bool canonicalize(FlowKey& key) noexcept {
-  int order = std::memcmp(&key.address[0], &key.address[1], sizeof(IpAddress));
-  if (order == 0) order = int{key.port[0]} - int{key.port[1]};
-  if (order <= 0) return false;
+  // Addresses as two words each: once per packet, so no call of memcmp. Any total order will do.
+  const auto word = [&key](std::size_t endpoint, std::size_t half) {
+    return base::load64(key.address[endpoint].bytes.data() + 8 * half);
+  };
+  const std::uint64_t first[] = {word(0, 0), word(0, 1), key.port[0]};
+  const std::uint64_t second[] = {word(1, 0), word(1, 1), key.port[1]};
+  std::size_t i = 0;
+  while (i < 2 && first[i] == second[i]) ++i;
+  if (first[i] <= second[i]) return false;
   std::swap(key.address[0], key.address[1]);
   std::swap(key.port[0], key.port[1]);
   return true;
