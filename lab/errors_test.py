@@ -6,7 +6,7 @@ import shutil
 
 from case import LabTest, main, needs_plain_build
 from firewall import Firewall, config_text
-from namespaces import program_path
+from namespaces import Lab, program_path
 
 
 class Errors(LabTest):
@@ -62,6 +62,13 @@ class Errors(LabTest):
 
     def test_more_workers_than_queues(self):
         self.fails(78, "rp-lan", "queue", "ethtool", workers=2)
+
+    def test_fewer_workers_than_queues(self):
+        """Packets of a queue that nobody reads would go past the firewall."""
+        with Lab(queues=2) as lab:
+            firewall = Firewall(lab, wait=False, workers=1)
+            self.assertEqual(firewall.program.wait(30), 78, firewall.program.output())
+            self.assertIn("set workers.count = 2, or type: ethtool -L rp-lan combined 1", firewall.program.output())
 
     def test_interface_taken_by_another_xdp_program(self):
         first = self.start_firewall()

@@ -1,11 +1,16 @@
 #include "control/config.h"
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/ids.h"
 #include "firewall/diagnostic.h"
+#include "firewall/parser.h"
+#include "wire/ip_address.h"
 
 namespace ringplane::control {
 namespace {

@@ -31,6 +31,7 @@
 #include "firewall/diagnostic.h"
 #include "firewall/parser.h"
 #include "firewall/policy.h"
+#include "firewall/ruleset.h"
 #include "port/port.h"
 #include "worker/log_record.h"
 

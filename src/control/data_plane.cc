@@ -134,6 +134,14 @@ base::Result<void> DataPlane::open_ports() {
                       .all = wanted.kernel.all};
     auto opened = port::AfXdpPort::create(*umem_, options);
     if (!opened) return std::unexpected(std::move(opened.error()));
+    if (const std::uint32_t queues = (*opened)->interface_queues(); queues > config_.workers.count) {
+      return base::fail(wanted.interface + " has " + std::to_string(queues) + " receive queues for " +
+                            std::to_string(config_.workers.count) +
+                            " worker(s), and packets of the others would go past the firewall: set workers.count = " +
+                            std::to_string(queues) + ", or type: ethtool -L " + wanted.interface + " combined " +
+                            std::to_string(config_.workers.count),
+                        base::ErrorKind::kBadConfiguration);
+    }
     ports_.push_back(std::move(*opened));
   }
   return {};

@@ -1,9 +1,16 @@
 #include "control/eve_log.h"
 
+#include <string_view>
+
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "base/drop_reason.h"
+#include "base/ids.h"
 #include "firewall/parser.h"
+#include "wire/ip_address.h"
+#include "worker/log_record.h"
+#include "worker/packet_burst.h"
 
 namespace ringplane::control {
 namespace {

@@ -3,9 +3,10 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <stop_token>
 #include <string>
 #include <thread>
 

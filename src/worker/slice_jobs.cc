@@ -26,11 +26,18 @@ std::uint32_t dump_slice(std::uint32_t cursor, std::uint32_t count, std::uint64_
 }
 
 void begin_flush(const TableAddition& addition, WorkerTables& tables) noexcept {
-  tables.flush_job = {.source = addition.host, .rule = addition.flush_rule, .cursor = 0, .active = true};
+  FlushJobs& flushes = tables.flushes;
+  if (flushes.count == FlushJobs::kCapacity) {
+    tables.counters.overload_lost.add(1);
+    return;
+  }
+  flushes.job[(flushes.first + flushes.count) % FlushJobs::kCapacity] = {
+      .source = addition.host, .rule = addition.flush_rule, .cursor = 0};
+  ++flushes.count;
 }
 
 void flush_slice(std::uint32_t count, WorkerTables& tables) noexcept {
-  FlushJob& job = tables.flush_job;
+  FlushJob& job = tables.flushes.job[tables.flushes.first];
   job.cursor = tables.flows->visit_slice(job.cursor, count, [&](base::FlowId id) {
     const flow::Flow& flow = tables.flows->at(id);
     const wire::FlowKey key = tables.flows->key_of(id);
@@ -43,7 +50,9 @@ void flush_slice(std::uint32_t count, WorkerTables& tables) noexcept {
     }
     tables.flows->erase(id);
   });
-  job.active = job.cursor != 0;
+  if (job.cursor != 0) return;
+  tables.flushes.first = (tables.flushes.first + 1) % FlushJobs::kCapacity;
+  --tables.flushes.count;
 }
 
 }  // namespace ringplane::worker

@@ -13,11 +13,11 @@ namespace ringplane::worker {
 [[nodiscard]] std::uint32_t dump_slice(std::uint32_t cursor, std::uint32_t count, std::uint64_t now_ns,
                                        WorkerTables& tables, FlowDump& dump) noexcept;
 
-/// Begins to end the flows of the host of `addition`, which has `flush`. A flush under way is given up for the newer
-/// source; the older one's flows meet the rules at their next SYN.
+/// Begins to end the flows of the host of `addition`, which has `flush`: one after the other with those that
+/// already wait (FlushJobs).
 void begin_flush(const TableAddition& addition, WorkerTables& tables) noexcept;
 
-/// Goes on with tables.flush_job, which is active; clears `active` when all records were seen.
+/// Goes on with the first of tables.flushes, of which there is at least one.
 void flush_slice(std::uint32_t count, WorkerTables& tables) noexcept;
 
 }  // namespace ringplane::worker

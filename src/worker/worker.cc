@@ -132,7 +132,7 @@ void Worker::take_snapshot(SnapshotChange& change) {
   tables_.flows->set_timeouts(change.snapshot->timeout_sets);
   tables_.sources->clear();  // the recheck opens the accounts of the flows that stay
   tables_.overlay->clear();
-  tables_.flush_job.active = false;
+  tables_.flushes = {};  // their rules are numbered anew; the recheck judges the flows
   for (const TableAddition& addition : change.additions) {
     if (tables_.overlay->insert(addition.table, addition.host) == firewall::TableOverlay::Inserted::kFull) {
       tables_.counters.overload_lost.add(1);
@@ -178,8 +178,8 @@ bool Worker::keep_time(std::uint64_t now_ns) {
     recheck_cursor_ = recheck_slice(recheck_cursor_, kSliceFlows, tables_);
     rechecking_ = recheck_cursor_ != 0;
   }
-  if (tables_.flush_job.active) flush_slice(kSliceFlows, tables_);
-  return expiring || rechecking_ || tables_.flush_job.active;
+  if (tables_.flushes.count > 0) flush_slice(kSliceFlows, tables_);
+  return expiring || rechecking_ || tables_.flushes.count > 0;
 }
 
 void Worker::run() {

@@ -2,6 +2,7 @@
 // The stages of the pipeline are functions over a burst and this. Owner thread only, but for the counters.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 
@@ -32,7 +33,15 @@ struct FlushJob {
   wire::HostAddress source;
   base::RuleId rule;  ///< none: of every rule (flush global)
   std::uint32_t cursor = 0;
-  bool active = false;
+};
+
+/// Flushes that wait for their turn, oldest first. Full: the next one is counted as overload_lost; its source is in
+/// the table all the same.
+struct FlushJobs {
+  static constexpr std::uint32_t kCapacity = 64;
+  std::array<FlushJob, kCapacity> job;
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
 };
 
 struct WorkerTables {
@@ -46,7 +55,7 @@ struct WorkerTables {
   std::unique_ptr<flow::FlowTable> flows;
   std::unique_ptr<flow::SourceTable> sources;
   std::unique_ptr<firewall::TableOverlay> overlay;
-  FlushJob flush_job;
+  FlushJobs flushes;
 
   base::TokenBucket log_tokens{0};
   base::TokenBucket reply_tokens{0};

@@ -50,6 +50,8 @@ class AfXdpPort final : public Port {
   ~AfXdpPort() override = default;
 
   [[nodiscard]] std::uint32_t queue_count() const noexcept override { return queue_count_; }
+  /// Receive queues of the interface; packets of those that are not opened pass to the kernel.
+  [[nodiscard]] std::uint32_t interface_queues() const noexcept { return interface_.rx_queues; }
   [[nodiscard]] base::Result<std::unique_ptr<Queue>> open_queue(std::uint32_t index, frame::FramePool& pool) override;
   [[nodiscard]] std::string description() const override;
   [[nodiscard]] MacAddress mac() const noexcept override { return interface_.mac; }
