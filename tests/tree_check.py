@@ -197,7 +197,7 @@ def dead_files(tree):
         elif path.startswith("docs/") and path.endswith(".md"):
             targets = {os.path.normpath(os.path.join(os.path.dirname(page), link)) for page, text in pages.items()
                        if page != path for link in re.findall(r"\]\(([^)#\s]+)", text)}
-            if path not in targets and not (name == "README.md" and os.path.dirname(path) in targets):
+            if path not in targets and os.path.dirname(path) not in targets:
                 yield path, 1, "no page links to this one"
 
 

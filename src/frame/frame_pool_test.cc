@@ -62,7 +62,7 @@ TEST(FramePool, HandsOutEachFrameOnceAndTakesItBackFromAnyAddressInside) {
   for (const std::uint64_t start : seen) pool.give(start + 1999);
   EXPECT_EQ(pool.free_count(), pool.total());
   EXPECT_FALSE(pool.owns(0));
-  EXPECT_FALSE(pool.owns(48U * 2048U));
+  EXPECT_FALSE(pool.owns(48ULL * 2048));
 }
 
 TEST(Burst, HoldsAtMostSixtyFour) {

@@ -1,5 +1,6 @@
 #include "worker/frame_exit.h"
 
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>

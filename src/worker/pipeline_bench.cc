@@ -1,10 +1,21 @@
 // The pipeline alone, over pair ports: decode, flow lookup, conntrack, counters, ring in and out, on one thread that
 // is generator, worker and sink in turn. RingsOnly is the reference: the same packets over the same rings with nothing
 // between them, so the difference of the two is what the firewall costs, and the generator's share shows.
+#include <cstdint>
+#include <cstring>
+#include <utility>
+#include <vector>
+
 #include <benchmark/benchmark.h>
 
 #include "base/random.h"
+#include "frame/arena.h"
+#include "frame/frame.h"
+#include "frame/frame_pool.h"
+#include "port/pair/pair_port.h"
+#include "port/port.h"
 #include "wire/compose.h"
+#include "wire/ip_address.h"
 #include "worker/test_rig.h"
 
 namespace ringplane::worker {

@@ -1,11 +1,16 @@
 // Workers on threads of their own: hand-over, mail, reload and stop under real concurrency. Meant for ThreadSanitizer.
 #include <chrono>
+#include <cstdint>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "base/drop_reason.h"
 #include "wire/compose.h"
+#include "wire/ip_address.h"
+#include "wire/udp.h"
 #include "worker/test_rig.h"
 
 namespace ringplane::worker {
