@@ -2,12 +2,13 @@
 //   udp_blast ADDRESS PORT SECONDS PAYLOAD_BYTES FLOWS
 // Prints how many the kernel took. One socket, so one source port, per flow; sendmmsg(2) with 64 datagrams a call.
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <time.h>
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
 
 enum { kBurst = 64, kMaxFlows = 1024, kMaxPayload = 1472 };
 

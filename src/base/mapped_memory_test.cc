@@ -1,9 +1,9 @@
 #include "base/mapped_memory.h"
 
-#include <gtest/gtest.h>
-
 #include <cstdint>
 #include <utility>
+
+#include <gtest/gtest.h>
 
 namespace ringplane::base {
 namespace {
