@@ -159,6 +159,11 @@ class Explain(Case):
             self.assertTrue(step["overridden"])
             self.assertTrue(all(each["why"] for each in step["not_matching"]))
 
+    def test_json_of_both_sides_though_no_rule_names_the_second_port(self):
+        packet = WEB.replace("in on lan", "in on lan out on wan", 1)
+        report = json.loads(self.exits(FINE, "explain", "--json", "-f", EXAMPLE / "pf.conf", packet).stdout)
+        self.assertEqual([(step["way"], step["port"]) for step in report["steps"]], [("in", "lan"), ("out", "")])
+
     def test_a_packet_that_is_none(self):
         error = self.exits(USAGE, "explain", "-f", EXAMPLE / "pf.conf", "in on lan proto tcp frm 10.0.0.1").stderr
         self.assertIn("^", error)

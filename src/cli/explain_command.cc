@@ -31,6 +31,11 @@ Json rule_json(const firewall::Ruleset& ruleset, base::RuleId id) {
           {"label", ruleset.label_of(rule)}};
 }
 
+/// "" for a port that no rule names: rules alone (`-f`) do not know what ports there are.
+std::string port_name(const firewall::Ruleset& ruleset, base::PortId port) {
+  return port.value < ruleset.port_names.size() ? ruleset.port_names[port.value] : "";
+}
+
 Json accounts_json(const firewall::Ruleset& ruleset, const std::vector<firewall::RuleAccount>& accounts) {
   Json list = Json::array();
   for (const firewall::RuleAccount& account : accounts) {
@@ -47,7 +52,7 @@ Json to_json(const firewall::Ruleset& ruleset, const firewall::Explanation& expl
   for (const firewall::StepAccount& step : explanation.steps) {
     const bool dropped = step.drop_reason != base::DropReason::none;
     report["steps"].push_back({{"way", step.key.way == firewall::Way::kIn ? "in" : "out"},
-                               {"port", step.key.port.valid() ? ruleset.port_names[step.key.port.value] : ""},
+                               {"port", port_name(ruleset, step.key.port)},
                                {"verdict", dropped ? "block" : "pass"},
                                {"drop_reason", dropped ? Json(base::name_of(step.drop_reason)) : Json(nullptr)},
                                {"keeps_state", step.decision.state == firewall::StateKind::kKeep},
