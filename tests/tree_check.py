@@ -17,7 +17,8 @@ MAY_INCLUDE = {
     "base": set(), "wire": {"base"}, "frame": {"base"},
     "port": BELOW, "flow": BELOW, "firewall": BELOW, "ips": BELOW, "scan": BELOW, "tcp": BELOW,
     "service": BELOW | {"tcp"},
-    "worker": BELOW | STAGES, "control": BELOW | STAGES | {"worker"}, "cli": BELOW | STAGES | {"worker", "control"},
+    "worker": BELOW | STAGES, "control": BELOW | STAGES | {"worker"}, "bench": BELOW | STAGES | {"worker"},
+    "cli": BELOW | STAGES | {"worker", "control", "bench"},
 }
 # A port moves frames; of headers it knows how an address and a big-endian number look, and no more.
 PORT_MAY_SEE = {"wire/ip_address.h", "wire/bytes.h"}

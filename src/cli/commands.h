@@ -23,6 +23,7 @@ void add_test(CLI::App& app, Command& chosen);
 void add_replay(CLI::App& app, Command& chosen);
 void add_show(CLI::App& app, Command& chosen);
 void add_import(CLI::App& app, Command& chosen);
+void add_bench(CLI::App& app, Command& chosen);
 
 /// The whole program: parses the words, runs the command, returns the exit code.
 int run_program(int argc, const char* const* argv);
