@@ -7,6 +7,7 @@
 
 namespace ringplane::cli {
 
+void add_bench_firewall(CLI::App& bench, Command& chosen);
 void add_bench_classify(CLI::App& bench, Command& chosen);
 void add_bench_compile(CLI::App& bench, Command& chosen);
 

@@ -28,6 +28,7 @@
 #include "worker/pipeline.h"
 #include "worker/recheck.h"
 #include "worker/slice_jobs.h"
+#include "worker/stage_clock.h"
 #include "worker/worker_tables.h"
 
 namespace ringplane::worker {
@@ -83,12 +84,15 @@ void Worker::attach(base::PortId port, std::unique_ptr<port::Queue> queue) {
 }
 
 bool Worker::run_once(std::uint64_t now_ns) {
+  if (tables_.clock != nullptr) tables_.clock->start();
   bool busy = read_control(now_ns);
   busy |= read_peers(now_ns);
   const bool received = receive(now_ns);
   busy |= received;
   busy |= keep_time(now_ns);
+  tables_.lap(Stage::kTimers);
   exit_.flush();
+  tables_.lap(Stage::kTransmit);
   tables_.counters.turns.add(1);
   if (received) tables_.counters.busy_turns.add(1);
   return busy;
@@ -165,6 +169,7 @@ bool Worker::receive(std::uint64_t now_ns) {
   bool any = false;
   for (const base::PortId port : ports_) {
     if (exit_.queue(port)->receive(burst_.frames) == 0) continue;
+    tables_.lap(Stage::kReceive);
     any = true;
     burst_.now_ns = now_ns;
     run_pipeline(burst_, arena_, tables_, exit_, observer_);

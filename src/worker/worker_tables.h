@@ -18,6 +18,7 @@
 #include "worker/mailbox.h"
 #include "worker/rule_paths.h"
 #include "worker/snapshot.h"
+#include "worker/stage_clock.h"
 #include "worker/worker_counters.h"
 
 namespace ringplane::worker {
@@ -62,7 +63,12 @@ struct WorkerTables {
   std::unique_ptr<frame::SpscRing<LogRecord>> log;
   std::unique_ptr<frame::SpscRing<OverloadEvent>> overloads;
   WorkerCounters counters;
+  StageClock* clock = nullptr;  ///< if there is one, counts the cycles of each stage
 
+  void lap(Stage stage) const noexcept {
+    if (clock != nullptr) [[unlikely]]
+      clock->lap(stage);
+  }
   [[nodiscard]] const firewall::Policy& policy() const noexcept { return *snapshot->policy; }
   [[nodiscard]] bool is_current(const flow::Flow& flow) const noexcept {
     return flow.generation == snapshot->generation;
