@@ -31,6 +31,7 @@
 #include "port/pcap/pcap_port.h"
 #include "wire/flow_key.h"
 #include "wire/packet.h"
+#include "worker/flow_admission.h"
 #include "worker/forwarding.h"
 #include "worker/mailbox.h"
 #include "worker/packet_burst.h"
@@ -102,8 +103,8 @@ class PacketLines final : public worker::BurstObserver {
               {"label", nullptr},
               {"drop_reason", nullptr},
               {"flow", nullptr}};
-    if (outcome.rule.valid()) {
-      const firewall::Rule& rule = ruleset.rule(outcome.rule);
+    if (const base::RuleId id = worker::rule_of(outcome, tables); id.valid()) {
+      const firewall::Rule& rule = ruleset.rule(id);
       line["rule"] = ruleset.place_of(rule);
       if (const std::string_view label = ruleset.label_of(rule); !label.empty()) line["label"] = label;
     }

@@ -105,43 +105,26 @@ base::FlowId FlowTable::find(const wire::FlowKey& key, std::uint64_t hash) const
   return {index_.find(hash, [&](std::uint32_t record) noexcept { return same_key(record, key, hash); })};
 }
 
-void FlowTable::find_burst(std::span<const wire::Packet> packets, std::span<const std::uint64_t> hashes,
-                           std::uint64_t wanted, std::span<base::FlowId> found) const noexcept {
-  std::array<std::uint32_t, kMaxFindBurst> candidate;
-  std::uint64_t likely = 0;  // a record of the primary bucket has the tag
-  std::uint64_t late = 0;    // none has, but the entry may be in the alternate bucket
-  std::uint64_t unsure = 0;  // the candidate was another flow's: look at all that have the tag
+void FlowTable::look_up(std::span<const wire::Packet> packets, std::span<const std::uint64_t> hashes,
+                        std::uint64_t wanted, std::span<base::FlowId> likely) const noexcept {
+  std::uint64_t late = 0;  // the tag is not in the primary bucket, but the entry may be in the alternate one
 
-  // Fetch the buckets.
-  for_each_bit(wanted, [&](std::size_t i) noexcept { index_.prefetch(hashes[i]); });
   // Take the first candidate of each bucket and fetch its record. No branch may depend on a bucket that is still on its
   // way: a wrong guess would stop the reads behind it.
   for_each_bit(wanted, [&](std::size_t i) noexcept {
     const FlowIndex::Candidate first = index_.candidate(hashes[i]);
-    candidate[i] = first.record;
     prefetch_record(first.record, packets[i].key.family);
-    likely |= std::uint64_t{first.matches} << i;
+    likely[i] = base::FlowId{first.matches ? first.record : FlowIndex::kNone};
     late |= std::uint64_t{!first.matches && first.overflowed} << i;
-    found[i] = base::FlowId{};
   });
   for_each_bit(late, [&](std::size_t i) noexcept { index_.prefetch_alternate(hashes[i]); });
   // The same for those whose entry may be in the alternate bucket.
   for_each_bit(late, [&](std::size_t i) noexcept {
     const FlowIndex::Candidate first = index_.alternate_candidate(hashes[i]);
-    candidate[i] = first.record;
     if (!first.matches) return;
     prefetch_record(first.record, packets[i].key.family);
-    likely |= std::uint64_t{1} << i;
+    likely[i] = base::FlowId{first.record};
   });
-  // Compare the keys.
-  for_each_bit(likely, [&](std::size_t i) noexcept {
-    if (same_key(candidate[i], packets[i].key, hashes[i])) [[likely]] {
-      found[i] = base::FlowId{candidate[i]};
-    } else {
-      unsure |= std::uint64_t{1} << i;
-    }
-  });
-  for_each_bit(unsure, [&](std::size_t i) noexcept { found[i] = find(packets[i].key, hashes[i]); });
 }
 
 // --- beginning -------------------------------------------------------------------------------------------------------
@@ -153,6 +136,7 @@ std::uint32_t FlowTable::take_record() noexcept {
 
 void FlowTable::free_record(std::uint32_t record) noexcept {
   flows_[record].flags = 0;
+  flows_[record].family = wire::Family::kNone;  // no key is equal to it any more (confirm())
   links_[record].next = free_;
   free_ = record;
 }

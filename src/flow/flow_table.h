@@ -44,8 +44,8 @@
 
 namespace ringplane::flow {
 
-/// Packets that find_burst() takes at most.
-inline constexpr std::size_t kMaxFindBurst = 64;
+/// Packets that look_up() takes at most.
+inline constexpr std::size_t kMaxLookUp = 64;
 inline constexpr std::uint32_t kMaxFlows = 1U << 30;
 
 struct FlowTableOptions {
@@ -110,11 +110,17 @@ class FlowTable {
 
   /// Fetches the bucket that find() of this hash reads first.
   void prefetch(std::uint64_t hash) const noexcept { index_.prefetch(hash); }
-  /// For each bit i of `wanted`: found[i] = the flow with the key of packets[i], or none. Other elements of `found` are
-  /// left alone. All three spans are as long as the burst, at most kMaxFindBurst; hashes[i] = key.hash(secret).
-  /// The records found are in the cache afterwards.
-  void find_burst(std::span<const wire::Packet> packets, std::span<const std::uint64_t> hashes, std::uint64_t wanted,
-                  std::span<base::FlowId> found) const noexcept;
+  /// For each bit i of `wanted`: likely[i] = the flow that probably has the key of packets[i], or none, and its record
+  /// is on its way into the cache; ask confirm() before using it. Other elements of `likely` are left alone. All three
+  /// spans are as long as the burst, at most kMaxLookUp; hashes[i] = key.hash(secret), prefetched.
+  void look_up(std::span<const wire::Packet> packets, std::span<const std::uint64_t> hashes, std::uint64_t wanted,
+               std::span<base::FlowId> likely) const noexcept;
+  /// The flow with this key, or none, given what look_up() said. Flows may have ended since then, but not begun.
+  [[nodiscard]] base::FlowId confirm(base::FlowId likely, const wire::FlowKey& key, std::uint64_t hash) const noexcept {
+    if (!likely.valid() || same_key(likely.value, key, hash)) [[likely]]
+      return likely;
+    return find(key, hash);
+  }
   [[nodiscard]] base::FlowId find(const wire::FlowKey& key, std::uint64_t hash) const noexcept;
 
   /// Makes the flow whose first packet this is (can_start_flow(packet) holds) and counts the packet. If the flow

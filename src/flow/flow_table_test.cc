@@ -195,7 +195,7 @@ TEST_F(FlowTableTest, FindsWholeBurstsAndLeavesUnwantedElementsAlone) {
     ASSERT_EQ(insert(known.back(), kStart).outcome, InsertOutcome::kInserted);
   }
   for (int round = 0; round < 200; ++round) {
-    const std::size_t length = 1 + random.below(kMaxFindBurst);
+    const std::size_t length = 1 + random.below(kMaxLookUp);
     std::vector<wire::Packet> packets;
     std::vector<std::uint64_t> hashes;
     for (std::size_t i = 0; i < length; ++i) {
@@ -205,9 +205,13 @@ TEST_F(FlowTableTest, FindsWholeBurstsAndLeavesUnwantedElementsAlone) {
     const std::uint64_t wanted = random() & (length == 64 ? ~0ULL : (1ULL << length) - 1);
     constexpr FlowId kUntouched{0x1234'5678};
     std::vector<FlowId> found(length, kUntouched);
-    table_->find_burst(packets, hashes, wanted, found);
+    table_->look_up(packets, hashes, wanted, found);
     for (std::size_t i = 0; i < length; ++i) {
-      EXPECT_EQ(found[i], (wanted >> i & 1) != 0 ? find(packets[i]) : kUntouched);
+      if ((wanted >> i & 1) == 0) {
+        EXPECT_EQ(found[i], kUntouched);
+      } else {
+        EXPECT_EQ(table_->confirm(found[i], packets[i].key, hashes[i]), find(packets[i]));
+      }
     }
   }
 }

@@ -242,7 +242,7 @@ DropReason decode_ipv6(Bytes bytes, Packet& packet) noexcept {
 
 }  // namespace
 
-DropReason decode(Bytes frame, std::uint8_t domain, Packet& packet) noexcept {
+DropReason decode_any(Bytes frame, std::uint8_t domain, Packet& packet) noexcept {
   packet = Packet{};
   if (frame.size() > kMaxFrameBytes) return DropReason::frame_too_long;
   const auto ethernet = EthernetView::parse(frame);

@@ -7,6 +7,7 @@
 #include "base/drop_reason.h"
 #include "wire/bytes.h"
 #include "wire/packet.h"
+#include "wire/plain_ipv4.h"
 
 namespace ringplane::wire {
 
@@ -20,6 +21,15 @@ inline constexpr std::size_t kMaxFrameBytes = 16384;
 /// Judged here: lengths, versions, IPv4 checksum, options, extension headers, fragment geometry (RFC 1858, RFC 3128,
 /// RFC 7112), impossible TCP flags, addresses that cannot be on a wire, and that an ICMP error quotes a packet its
 /// receiver can have sent. Not judged: transport checksums (the hosts do, and offloads leave them unfinished).
-[[nodiscard]] base::DropReason decode(Bytes frame, std::uint8_t domain, Packet& packet) noexcept;
+[[nodiscard]] inline base::DropReason decode(Bytes frame, std::uint8_t domain, Packet& packet) noexcept;
+
+/// The long way alone: what decode() does with a frame that is not plain. Gives the same for those that are.
+[[nodiscard]] base::DropReason decode_any(Bytes frame, std::uint8_t domain, Packet& packet) noexcept;
+
+inline base::DropReason decode(Bytes frame, std::uint8_t domain, Packet& packet) noexcept {
+  if (PlainIpv4::decode(frame, domain, packet)) [[likely]]
+    return base::DropReason::none;
+  return decode_any(frame, domain, packet);
+}
 
 }  // namespace ringplane::wire

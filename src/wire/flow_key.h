@@ -40,7 +40,18 @@ struct FlowKey {
     return std::memcmp(this, &other, sizeof *this) == 0;
   }
   [[nodiscard]] std::uint64_t hash(const base::HashSecret& secret) const noexcept {
-    return base::keyed_hash<48>(this, secret);
+    return family == Family::kIpv4 ? hash_ipv4(secret) : base::keyed_hash<48>(this, secret);
+  }
+
+ private:
+  /// Of an IPv4 key most words are zero: the rest fits two.
+  [[nodiscard]] std::uint64_t hash_ipv4(const base::HashSecret& secret) const noexcept {
+    const std::uint64_t addresses =
+        (base::load64(address[0].bytes.data()) << 32) | (base::load64(address[1].bytes.data()) & 0xffff'ffff);
+    const std::uint64_t rest =
+        (std::uint64_t{zone} << 32) | (std::uint32_t{port[0]} << 16) | port[1];
+    const std::uint64_t state = base::fold_multiply(addresses ^ secret.word[1], rest ^ secret.word[2]);
+    return base::fold_multiply(state ^ secret.word[3] ^ protocol, secret.word[1] | 1);
   }
 };
 static_assert(sizeof(FlowKey) == 48 && std::is_trivially_copyable_v<FlowKey>);

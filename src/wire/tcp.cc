@@ -27,8 +27,7 @@ std::expected<TcpView, base::DropReason> TcpView::parse(Bytes segment) noexcept 
   return view;
 }
 
-std::uint8_t TcpView::window_scale() const noexcept {
-  const Bytes options = bytes_.subspan(TcpHeader::kBytes, header_bytes() - TcpHeader::kBytes);
+std::uint8_t TcpView::window_scale_of(Bytes options) noexcept {
   std::size_t at = 0;
   while (at < options.size() && options[at] != kOptionEnd) {
     if (options[at] == kOptionNop) {

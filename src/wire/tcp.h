@@ -40,7 +40,11 @@ class TcpView {
   [[nodiscard]] std::uint8_t flags() const noexcept { return bytes_[13]; }
   [[nodiscard]] std::uint16_t window() const noexcept { return header_at<Be16>(bytes_.subspan(14)); }
   /// Window scale option, cut to 14 (RFC 7323 2.3); Packet::kNoWindowScale (0xff) when absent or unreadable.
-  [[nodiscard]] std::uint8_t window_scale() const noexcept;
+  [[nodiscard]] std::uint8_t window_scale() const noexcept {
+    return window_scale_of(bytes_.subspan(TcpHeader::kBytes, header_bytes() - TcpHeader::kBytes));
+  }
+  /// The same, from the bytes between the header and the payload.
+  [[nodiscard]] static std::uint8_t window_scale_of(Bytes options) noexcept;
   [[nodiscard]] Bytes payload() const noexcept { return bytes_.subspan(header_bytes()); }
   [[nodiscard]] TcpHeader value() const noexcept;
 

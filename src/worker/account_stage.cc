@@ -4,6 +4,7 @@
 #include "base/drop_reason.h"
 #include "frame/frame.h"
 #include "wire/packet.h"
+#include "worker/flow_admission.h"
 #include "worker/log_record.h"
 #include "worker/packet_burst.h"
 #include "worker/rule_paths.h"
@@ -25,7 +26,7 @@ LogRecord to_record(const PacketBurst& burst, std::uint32_t slot, const WorkerTa
           .destination_port = packet.destination_port,
           .length = static_cast<std::uint16_t>(frame.length),
           .generation = tables.snapshot->generation,
-          .rule = outcome.rule,
+          .rule = rule_of(outcome, tables),
           .port = frame.port,
           .family = packet.family,
           .protocol = packet.protocol,

@@ -29,10 +29,11 @@ void bridge_non_ip(PacketBurst& burst, std::uint32_t slot, const Egress& egress)
 
 }  // namespace
 
-void decode_burst(PacketBurst& burst, const frame::Arena& arena, WorkerTables& tables) noexcept {
-  // The bytes were written by the NIC or another core: fetch them all before the first is read.
+void fetch_burst(const PacketBurst& burst, const frame::Arena& arena) noexcept {
   for (const frame::Frame& frame : burst.frames.frames()) __builtin_prefetch(arena.base() + frame.address);
+}
 
+void decode_burst(PacketBurst& burst, const frame::Arena& arena, WorkerTables& tables) noexcept {
   burst.open = burst.all();
   for (std::uint32_t slot = 0; slot < burst.frames.size(); ++slot) {
     const frame::Frame& frame = burst.frames[slot];

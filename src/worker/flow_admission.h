@@ -39,5 +39,10 @@ void close_accounts(void* context, const flow::FlowTable& flows, base::FlowId id
 [[nodiscard]] inline base::RuleId deciding_rule(const RulePath& path) noexcept {
   return path.in.valid() ? path.in : path.out;
 }
+/// The rule that a log line names for a packet: the one that decided now, or that let its flow in.
+[[nodiscard]] inline base::RuleId rule_of(const Outcome& outcome, const WorkerTables& tables) noexcept {
+  if (outcome.rule.valid() || !outcome.path.valid()) return outcome.rule;
+  return deciding_rule(tables.paths->at(outcome.path));
+}
 
 }  // namespace ringplane::worker

@@ -35,7 +35,7 @@ struct Outcome {
   bool log = false;
   base::PortId egress;
   base::RulePathId path;  ///< the rules that were asked, now or when the flow was made; none: never got to rules
-  base::RuleId rule;      ///< the one that decided; none: no rule matched, or none was asked
+  base::RuleId rule;      ///< the one that decided now; none: no rule matched, or none was asked (see rule_of())
 };
 
 struct PacketBurst {
@@ -45,9 +45,10 @@ struct PacketBurst {
   frame::Burst frames;
   std::array<wire::Packet, kCapacity> packets;
   std::array<std::uint64_t, kCapacity> hashes;  ///< of packets[i].key, for packets with a key
-  std::array<base::FlowId, kCapacity> flows;    ///< none: belongs to no flow (yet)
+  std::array<base::FlowId, kCapacity> flows;    ///< probably (find_burst), then surely (track_burst); none: belongs to no flow (yet)
   std::array<Outcome, kCapacity> outcomes;
-  std::uint64_t open = 0;  ///< bit i: not yet decided
+  std::uint64_t open = 0;     ///< bit i: not yet decided
+  std::uint64_t tracked = 0;  ///< bit i: packet i is of a kind that has flows
 
   [[nodiscard]] std::uint64_t all() const noexcept {
     return frames.size() == kCapacity ? ~std::uint64_t{0} : (std::uint64_t{1} << frames.size()) - 1;

@@ -1,7 +1,7 @@
 #include "worker/pipeline.h"
 
-#include "frame/arena.h"
-#include "worker/frame_exit.h"
+#include <cstdint>
+
 #include "worker/packet_burst.h"
 #include "worker/stage_clock.h"
 #include "worker/stages.h"
@@ -9,21 +9,33 @@
 
 namespace ringplane::worker {
 
-void run_pipeline(PacketBurst& burst, const frame::Arena& arena, WorkerTables& tables, FrameExit& exit,
-                  BurstObserver* observer) {
-  decode_burst(burst, arena, tables);
-  tables.lap(Stage::kDecode);
-  steer_burst(burst, tables, exit);
-  tables.lap(Stage::kSteer);
-  track_burst(burst, tables);
-  tables.lap(Stage::kTrack);
-  admit_burst(burst, tables);
-  tables.lap(Stage::kAdmit);
-  account_burst(burst, tables);
-  tables.lap(Stage::kAccount);
-  if (observer != nullptr) observer->on_decided(burst, tables);
-  forward_burst(burst, arena, tables, exit);
-  tables.lap(Stage::kForward);
+void Pipeline::advance(std::uint64_t now_ns) {
+  PacketBurst& next = bursts_[next_];
+  PacketBurst& current = bursts_[1 - next_];
+  next.now_ns = now_ns;
+
+  fetch_burst(next, arena_);
+  find_burst(current, tables_);
+  tables_.lap(Stage::kFind);
+  decode_burst(next, arena_, tables_);
+  tables_.lap(Stage::kDecode);
+  steer_burst(next, tables_, exit_);
+  tables_.lap(Stage::kSteer);
+
+  track_burst(current, tables_);
+  tables_.lap(Stage::kTrack);
+  admit_burst(current, tables_);
+  tables_.lap(Stage::kAdmit);
+  account_burst(current, tables_);
+  tables_.lap(Stage::kAccount);
+  if (observer_ != nullptr && !current.frames.empty()) observer_->on_decided(current, tables_);
+  forward_burst(current, arena_, tables_, exit_);
+  tables_.lap(Stage::kForward);
+  next_ = 1 - next_;
+}
+
+void Pipeline::drain(std::uint64_t now_ns) {
+  while (!bursts_[1 - next_].frames.empty()) advance(now_ns);
 }
 
 }  // namespace ringplane::worker

@@ -1,3 +1,4 @@
+#include <cstddef>
 #include <cstdint>
 
 #include "base/drop_reason.h"
@@ -15,28 +16,18 @@
 #include "worker/worker_tables.h"
 
 namespace ringplane::worker {
-namespace {
-
-/// The flow ended in the middle of the burst: later packets of it must not use its record, which may be reused.
-void forget_flow(PacketBurst& burst, std::uint32_t after_slot, base::FlowId id) noexcept {
-  for (std::uint32_t slot = after_slot; slot < burst.frames.size(); ++slot) {
-    if (burst.flows[slot] == id) burst.flows[slot] = base::FlowId{};
-  }
-}
-
-}  // namespace
-
 void track_packet(PacketBurst& burst, std::uint32_t slot, WorkerTables& tables) noexcept {
-  const base::FlowId id = burst.flows[slot];
   const wire::Packet& packet = burst.packets[slot];
+  const base::FlowId id = burst.flows[slot] = tables.flows->confirm(burst.flows[slot], packet.key, burst.hashes[slot]);
+  if (!id.valid()) return;
   const flow::Flow& flow = tables.flows->at(id);
   if (!tables.is_current(flow) && !recheck_flow(id, tables)) {
-    forget_flow(burst, slot, id);
+    burst.flows[slot] = base::FlowId{};
     return;
   }
   Outcome& outcome = burst.outcomes[slot];
   outcome.path = flow.path;
-  outcome.rule = deciding_rule(tables.paths->at(outcome.path));
+  tables.paths->prefetch(outcome.path);
   const Egress& egress = tables.snapshot->forwarding.from(burst.frames[slot].port);
   const bool original = flow.direction_of(packet) == wire::Direction::kOriginal;
   if (egress.second_side != (original == flow.has(flow::flow_flag::kOriginalSecondPort))) {
@@ -47,7 +38,7 @@ void track_packet(PacketBurst& burst, std::uint32_t slot, WorkerTables& tables) 
   const flow::StepResult step = tables.flows->track(id, packet, burst.now_ns);
   if (step.restart) {
     tables.flows->erase(id, flow::EndCause::kClosed);
-    forget_flow(burst, slot, id);
+    burst.flows[slot] = base::FlowId{};
     outcome = Outcome{};
     return;
   }
@@ -59,7 +50,7 @@ void track_packet(PacketBurst& burst, std::uint32_t slot, WorkerTables& tables) 
       was_half_open && flow.protocol == wire::protocol::kTcp && !flow::is_half_open(flow) && !flow::is_over(flow);
   if (established && !note_established(id, burst.now_ns, tables)) {
     tables.flows->erase(id);
-    forget_flow(burst, slot, id);
+    burst.flows[slot] = base::FlowId{};
     burst.drop(slot, base::DropReason::source_limit);
     return;
   }
@@ -68,16 +59,21 @@ void track_packet(PacketBurst& burst, std::uint32_t slot, WorkerTables& tables) 
   burst.pass(slot);
 }
 
-void track_burst(PacketBurst& burst, WorkerTables& tables) noexcept {
-  std::uint64_t wanted = 0;
+void find_burst(PacketBurst& burst, const WorkerTables& tables) noexcept {
+  burst.tracked = 0;
   for_each_slot(burst.open, [&](std::uint32_t slot) {
     const wire::PacketKind kind = burst.packets[slot].kind;
-    if (kind == wire::PacketKind::kFlow || kind == wire::PacketKind::kIcmpError) wanted |= std::uint64_t{1} << slot;
+    const bool has_flow = kind == wire::PacketKind::kFlow || kind == wire::PacketKind::kIcmpError;
+    burst.tracked |= std::uint64_t{has_flow} << slot;
   });
-  if (wanted == 0) return;
-  tables.flows->find_burst({burst.packets.data(), burst.frames.size()}, {burst.hashes.data(), burst.frames.size()},
-                           wanted, {burst.flows.data(), burst.frames.size()});
-  for_each_slot(wanted, [&](std::uint32_t slot) {
+  if (burst.tracked == 0) return;
+  const std::size_t size = burst.frames.size();
+  tables.flows->look_up({burst.packets.data(), size}, {burst.hashes.data(), size}, burst.tracked,
+                        {burst.flows.data(), size});
+}
+
+void track_burst(PacketBurst& burst, WorkerTables& tables) noexcept {
+  for_each_slot(burst.tracked & burst.open, [&](std::uint32_t slot) {
     if (burst.flows[slot].valid()) track_packet(burst, slot, tables);
   });
 }

@@ -34,6 +34,8 @@
 namespace ringplane::worker {
 namespace {
 
+/// Times that one turn goes round all ports, as long as there are full bursts.
+constexpr std::uint32_t kRounds = 4;
 constexpr std::uint32_t kMailboxBurst = frame::Burst::kCapacity;
 /// Flows that one turn looks at for each of its background duties: small enough that no packet waits for them.
 constexpr std::uint32_t kExpiryBudget = 64;
@@ -51,6 +53,7 @@ Worker::Worker(const WorkerOptions& options, const frame::Arena& arena, frame::F
       pool_(pool),
       mailbox_(*mailboxes[options.id.value]),
       exit_(options.id, arena, pool, frames_per_worker, mailboxes, tables_.counters),
+      pipeline_(arena, tables_, exit_),
       spin_turns_(options.spin_turns) {
   tables_.id = options.id;
   tables_.worker_count = options.worker_count;
@@ -152,28 +155,32 @@ bool Worker::read_peers(std::uint64_t now_ns) {
     const std::uint32_t count = ring->pop(std::span<PeerMessage>(messages));
     for (std::uint32_t i = 0; i < count; ++i) {
       if (messages[i].kind == PeerMessage::Kind::kFrame) {
-        burst_.frames.push(messages[i].frame);
+        pipeline_.next().frames.push(messages[i].frame);
       } else {
         pool_.give(messages[i].frame.address);
       }
     }
     any |= count > 0;
-    if (burst_.frames.empty()) continue;
-    burst_.now_ns = now_ns;
-    run_pipeline(burst_, arena_, tables_, exit_, observer_);
+    if (!pipeline_.next().frames.empty()) pipeline_.advance(now_ns);
   }
   return any;
 }
 
 bool Worker::receive(std::uint64_t now_ns) {
   bool any = false;
-  for (const base::PortId port : ports_) {
-    if (exit_.queue(port)->receive(burst_.frames) == 0) continue;
-    tables_.lap(Stage::kReceive);
-    any = true;
-    burst_.now_ns = now_ns;
-    run_pipeline(burst_, arena_, tables_, exit_, observer_);
+  bool more = true;
+  for (std::uint32_t round = 0; more && round < kRounds; ++round) {
+    more = false;
+    for (const base::PortId port : ports_) {
+      const std::uint32_t count = exit_.queue(port)->receive(pipeline_.next().frames);
+      if (count == 0) continue;
+      tables_.lap(Stage::kReceive);
+      pipeline_.advance(now_ns);
+      any = true;
+      more |= count == frame::Burst::kCapacity;
+    }
   }
+  pipeline_.drain(now_ns);
   return any;
 }
 

@@ -51,7 +51,7 @@ class Worker {
 
   /// Before the first turn.
   void attach(base::PortId port, std::unique_ptr<port::Queue> queue);
-  void set_observer(BurstObserver* observer) noexcept { observer_ = observer; }
+  void set_observer(BurstObserver* observer) noexcept { pipeline_.set_observer(observer); }
 
   /// One turn; true if there was anything to do. Owner thread.
   bool run_once(std::uint64_t now_ns);
@@ -85,8 +85,7 @@ class Worker {
   Mailbox& mailbox_;
   WorkerTables tables_;
   FrameExit exit_;
-  PacketBurst burst_;
-  BurstObserver* observer_ = nullptr;
+  Pipeline pipeline_;
   std::vector<base::PortId> ports_;  // that have a queue
   std::uint32_t spin_turns_;
   std::uint32_t idle_turns_ = 0;
