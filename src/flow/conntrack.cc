@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/drop_reason.h"
+#include "flow/established.h"
 #include "flow/flow.h"
 #include "flow/seq_num.h"
 #include "flow/timeouts.h"
@@ -22,10 +23,6 @@ constexpr StepResult kPass{};
 constexpr StepResult kRestart{DropReason::none, true};
 constexpr std::uint8_t kMaxScale = 14;      // RFC 7323 2.3
 constexpr std::uint8_t kUnknownScale = 15;  // the nibble of a side that has offered none
-/// An acknowledgment this far below what was sent is a late duplicate, whatever the windows: one unscaled window and a
-/// jumbo frame.
-constexpr std::uint32_t kLateAckBytes = 66'000;
-
 constexpr StepResult drop(DropReason reason) noexcept {
   return {reason, false};
 }

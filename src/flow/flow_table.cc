@@ -28,14 +28,6 @@
 namespace ringplane::flow {
 namespace {
 
-/// Both addresses of an IPv4 key as they lie in it.
-std::uint64_t pack_ipv4(const wire::FlowKey& key) noexcept {
-  std::array<std::uint32_t, 2> address{};
-  std::memcpy(&address[0], key.address[0].bytes.data(), 4);
-  std::memcpy(&address[1], key.address[1].bytes.data(), 4);
-  return (std::uint64_t{address[0]} << 32) | address[1];
-}
-
 void add_carry(std::array<std::uint8_t, 3>& carry) noexcept {
   for (auto& byte : carry) {
     if (++byte != 0) return;
@@ -85,16 +77,6 @@ FlowTable::FlowTable(const FlowTableOptions& options, base::MappedMemory memory,
       swept_(now) {}
 
 // --- finding ---------------------------------------------------------------------------------------------------------
-
-bool FlowTable::same_key(std::uint32_t record, const wire::FlowKey& key, std::uint64_t hash) const noexcept {
-  const Flow& flow = flows_[record];
-  const bool ipv4 = key.family == wire::Family::kIpv4;
-  if (flow.addresses != (ipv4 ? pack_ipv4(key) : hash) || flow.port != key.port || flow.zone != key.zone ||
-      flow.protocol != key.protocol || flow.family != key.family) {
-    return false;
-  }
-  return ipv4 || ipv6_addresses_[record] == key.address;
-}
 
 void FlowTable::prefetch_record(std::uint32_t record, wire::Family family) const noexcept {
   __builtin_prefetch(&flows_[record], 1);
@@ -160,7 +142,7 @@ InsertResult FlowTable::insert(const wire::Packet& packet, std::uint64_t hash, c
   if (placed == FlowIndex::Placed::kDisplaced) counters_.displaced.add(1);
 
   Flow& flow = flows_[record] = Flow{};
-  flow.addresses = key.family == wire::Family::kIpv4 ? pack_ipv4(key) : hash;
+  flow.addresses = key.family == wire::Family::kIpv4 ? packed_ipv4(key) : hash;
   flow.port = key.port;
   flow.zone = key.zone;
   flow.protocol = key.protocol;
@@ -203,14 +185,11 @@ StepResult FlowTable::track(base::FlowId id, const wire::Packet& packet, std::ui
   return result;
 }
 
-void FlowTable::count(std::uint32_t record, wire::Direction direction, std::uint32_t ip_bytes) noexcept {
-  const auto side = static_cast<std::size_t>(direction);
-  Flow& flow = flows_[record];
-  flow.bytes[side] += ip_bytes;
-  if (flow.bytes[side] < ip_bytes) [[unlikely]]
-    add_carry(ledgers_[record].bytes_carry[side]);
-  if (++flow.packets[side] == 0) [[unlikely]]
-    add_carry(ledgers_[record].packets_carry[side]);
+void FlowTable::carry_bytes(std::uint32_t record, std::size_t side) noexcept {
+  add_carry(ledgers_[record].bytes_carry[side]);
+}
+void FlowTable::carry_packets(std::uint32_t record, std::size_t side) noexcept {
+  add_carry(ledgers_[record].packets_carry[side]);
 }
 
 Tick FlowTable::deadline_of(const Flow& flow) const noexcept {

@@ -34,6 +34,7 @@
 #include "base/mapped_memory.h"
 #include "base/result.h"
 #include "flow/conntrack.h"
+#include "flow/established.h"
 #include "flow/expiry_wheel.h"
 #include "flow/flow.h"
 #include "flow/flow_index.h"
@@ -115,6 +116,10 @@ class FlowTable {
   /// spans are as long as the burst, at most kMaxLookUp; hashes[i] = key.hash(secret), prefetched.
   void look_up(std::span<const wire::Packet> packets, std::span<const std::uint64_t> hashes, std::uint64_t wanted,
                std::span<base::FlowId> likely) const noexcept;
+  /// Whether `id`, a flow of look_up(), has this key.
+  [[nodiscard]] bool holds(base::FlowId id, const wire::FlowKey& key, std::uint64_t hash) const noexcept {
+    return same_key(id.value, key, hash);
+  }
   /// The flow with this key, or none, given what look_up() said. Flows may have ended since then, but not begun.
   [[nodiscard]] base::FlowId confirm(base::FlowId likely, const wire::FlowKey& key, std::uint64_t hash) const noexcept {
     if (!likely.valid() || same_key(likely.value, key, hash)) [[likely]]
@@ -130,6 +135,14 @@ class FlowTable {
   /// Conntrack for one packet of flow `id` (conntrack.h: step); if it passes, counts it, notes the time and moves the
   /// flow's deadline forward where the new state has a shorter one.
   [[nodiscard]] StepResult track(base::FlowId id, const wire::Packet& packet, std::uint64_t now_ns) noexcept;
+  /// The same for the common case alone (established.h): false, and nothing is changed, if this is another.
+  [[nodiscard]] bool track_established(base::FlowId id, const wire::Packet& packet, std::uint64_t now_ns) noexcept {
+    Flow& flow = flows_[id.value];
+    if (!step_established(flow, packet)) return false;
+    count(id.value, flow.direction_of(packet), packet.ip_length);
+    flow.last_seen = tick_of(now_ns);
+    return true;
+  }
   /// Ends the flow.
   void erase(base::FlowId id, EndCause cause = EndCause::kErased) noexcept;
   /// Ends flows whose deadline has passed, looking at no more than `budget` flows. Returns how many it looked at; a
@@ -183,7 +196,14 @@ class FlowTable {
 
   FlowTable(const FlowTableOptions& options, base::MappedMemory memory, Tick now) noexcept;
 
-  [[nodiscard]] bool same_key(std::uint32_t record, const wire::FlowKey& key, std::uint64_t hash) const noexcept;
+  [[nodiscard]] bool same_key(std::uint32_t record, const wire::FlowKey& key, std::uint64_t hash) const noexcept {
+    const Flow& flow = flows_[record];
+    const bool ipv4 = key.family == wire::Family::kIpv4;
+    const bool same = (flow.addresses == (ipv4 ? packed_ipv4(key) : hash)) &
+                      (base::load64(flow.port.data()) == base::load64(key.port.data())) &
+                      (flow.protocol == key.protocol) & (flow.family == key.family);
+    return same && (ipv4 || ipv6_addresses_[record] == key.address);
+  }
   void prefetch_record(std::uint32_t record, wire::Family family) const noexcept;
   [[nodiscard]] std::uint32_t take_record() noexcept;
   void free_record(std::uint32_t record) noexcept;
@@ -198,7 +218,17 @@ class FlowTable {
   }
   void link(std::uint32_t record) noexcept;
   void reschedule(std::uint32_t record) noexcept;
-  void count(std::uint32_t record, wire::Direction direction, std::uint32_t ip_bytes) noexcept;
+  void count(std::uint32_t record, wire::Direction direction, std::uint32_t ip_bytes) noexcept {
+    const auto side = static_cast<std::size_t>(direction);
+    Flow& flow = flows_[record];
+    flow.bytes[side] += ip_bytes;
+    if (flow.bytes[side] < ip_bytes) [[unlikely]]
+      carry_bytes(record, side);
+    if (++flow.packets[side] == 0) [[unlikely]]
+      carry_packets(record, side);
+  }
+  void carry_bytes(std::uint32_t record, std::size_t side) noexcept;
+  void carry_packets(std::uint32_t record, std::size_t side) noexcept;
   [[nodiscard]] bool evict_one() noexcept;
   void expire_burst(ExpiryWheel& wheel, Tick now, std::span<const std::uint32_t> due) noexcept;
   [[nodiscard]] std::uint32_t sweep(Tick now, std::uint32_t budget) noexcept;

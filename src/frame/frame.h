@@ -33,6 +33,12 @@ class Burst {
     assert(size_ < kCapacity);
     frames_[size_++] = frame;
   }
+  /// Slots behind the last frame, to be filled from the first on; then grow() by how many were filled.
+  [[nodiscard]] std::span<Frame> room() noexcept { return {frames_.data() + size_, space()}; }
+  void grow(std::uint32_t count) noexcept {
+    assert(count <= space());
+    size_ += count;
+  }
   void clear() noexcept { size_ = 0; }
   [[nodiscard]] Frame& operator[](std::uint32_t index) noexcept { return frames_[index]; }
   [[nodiscard]] const Frame& operator[](std::uint32_t index) const noexcept { return frames_[index]; }

@@ -19,7 +19,7 @@ class FramePool {
 
   /// A buffer's start address + headroom, or kNone when there are none left.
   [[nodiscard]] std::uint64_t take() noexcept {
-    return free_count_ == 0 ? kNone : free_[--free_count_] + kHeadroomBytes;
+    return free_count_ == 0 ? kNone : coloured(free_[--free_count_]);
   }
   /// Takes up to `wanted` buffer addresses (with headroom) into `out`; returns how many.
   [[nodiscard]] std::uint32_t take(std::uint64_t* out, std::uint32_t wanted) noexcept;
@@ -33,6 +33,9 @@ class FramePool {
   static constexpr std::uint64_t kNone = ~std::uint64_t{0};
 
  private:
+  [[nodiscard]] std::uint64_t coloured(std::uint64_t start) const noexcept {
+    return start + kHeadroomBytes + ((start >> 11) & 3) * 64;
+  }
   const Arena* arena_;
   std::unique_ptr<std::uint64_t[]> free_;
   std::uint64_t range_start_;

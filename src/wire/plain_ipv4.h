@@ -109,11 +109,16 @@ class PlainIpv4 {
     const std::uint16_t source_port = load<Be16>(at + kTransport);
     const std::uint16_t destination_port = load<Be16>(at + kTransport + 2);
     // canonicalize() for this family, without a branch: which side is the upper one is as good as random.
-    const bool upper = ((std::uint64_t{source} << 16) | source_port) > ((std::uint64_t{destination} << 16) | destination_port);
-    set(packet.key.address[0], upper ? destination : source);
-    set(packet.key.address[1], upper ? source : destination);
-    packet.key.port[0] = upper ? destination_port : source_port;
-    packet.key.port[1] = upper ? source_port : destination_port;
+    const std::uint64_t low_end = (std::uint64_t{source} << 16) | source_port;
+    const std::uint64_t high_end = (std::uint64_t{destination} << 16) | destination_port;
+    const auto upper = static_cast<std::uint32_t>((high_end - low_end) >> 63);
+    const std::uint32_t exchange = 0 - upper;
+    const std::uint32_t addresses = (source ^ destination) & exchange;
+    const std::uint32_t ports = (source_port ^ destination_port) & exchange;
+    set(packet.key.address[0], source ^ addresses);
+    set(packet.key.address[1], destination ^ addresses);
+    packet.key.port[0] = static_cast<std::uint16_t>(source_port ^ ports);
+    packet.key.port[1] = static_cast<std::uint16_t>(destination_port ^ ports);
     packet.key.zone = make_zone(domain, 0, 0);
     packet.key.protocol = protocol;
     packet.key.family = Family::kIpv4;
@@ -125,7 +130,7 @@ class PlainIpv4 {
     packet.kind = PacketKind::kFlow;
     packet.family = Family::kIpv4;
     packet.protocol = protocol;
-    packet.from_upper = upper;
+    packet.from_upper = upper != 0;
     packet.has_ip_options = false;
     packet.more_fragments = false;
     packet.ip_tos = at[kIp + 1];

@@ -44,15 +44,9 @@ void FrameExit::attach(base::PortId port, std::unique_ptr<port::Queue> queue) {
   waiting_[port.value] = std::make_unique<frame::Burst>();
 }
 
-void FrameExit::send(base::PortId port, const frame::Frame& frame) noexcept {
-  if (!port.valid() || queues_[port.value] == nullptr) {
-    count_drops(*counters_, base::DropReason::no_egress, 1);
-    release(frame.address);
-    return;
-  }
-  frame::Burst& waiting = *waiting_[port.value];
-  if (waiting.space() == 0) transmit_waiting(port);
-  waiting.push(frame);
+void FrameExit::refuse(const frame::Frame& frame) noexcept {
+  count_drops(*counters_, base::DropReason::no_egress, 1);
+  release(frame.address);
 }
 
 void FrameExit::transmit_waiting(base::PortId port) noexcept {

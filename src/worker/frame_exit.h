@@ -36,7 +36,15 @@ class FrameExit {
 
   /// Takes the frame; it leaves by `port` at the next flush() or earlier. If it cannot, it is counted as dropped
   /// (tx_ring_full, egress_down, no_egress) and released.
-  void send(base::PortId port, const frame::Frame& frame) noexcept;
+  void send(base::PortId port, const frame::Frame& frame) noexcept {
+    if (!port.valid() || waiting_[port.value] == nullptr) [[unlikely]] {
+      refuse(frame);
+      return;
+    }
+    frame::Burst& waiting = *waiting_[port.value];
+    if (waiting.space() == 0) transmit_waiting(port);
+    waiting.push(frame);
+  }
   /// Takes the frame if the mailbox of `owner` has room; else returns false and the caller keeps it.
   [[nodiscard]] bool hand_over(base::WorkerId owner, const frame::Frame& frame) noexcept;
   /// Takes the buffer that holds `address`.
@@ -52,6 +60,7 @@ class FrameExit {
   }
 
  private:
+  void refuse(const frame::Frame& frame) noexcept;
   void transmit_waiting(base::PortId port) noexcept;
   void send_home() noexcept;
 

@@ -59,6 +59,26 @@ void track_packet(PacketBurst& burst, std::uint32_t slot, WorkerTables& tables) 
   burst.pass(slot);
 }
 
+/// The common case of track_packet(): an established connection goes on. False: it is another, nothing was done.
+bool track_established(PacketBurst& burst, std::uint32_t slot, WorkerTables& tables) noexcept {
+  const wire::Packet& packet = burst.packets[slot];
+  const base::FlowId id = burst.flows[slot];
+  if (!tables.flows->holds(id, packet.key, burst.hashes[slot])) return false;
+  const flow::Flow& flow = tables.flows->at(id);
+  const Egress& egress = tables.snapshot->forwarding.from(burst.frames[slot].port);
+  const bool original = flow.direction_of(packet) == wire::Direction::kOriginal;
+  const bool right_side = egress.second_side == (original == flow.has(flow::flow_flag::kOriginalSecondPort));
+  if (!(tables.is_current(flow) & right_side)) return false;
+  if (!tables.flows->track_established(id, packet, burst.now_ns)) return false;
+  Outcome& outcome = burst.outcomes[slot];
+  outcome.path = flow.path;
+  tables.paths->prefetch(outcome.path);
+  outcome.egress = egress.port;
+  outcome.log = flow.has(flow::flow_flag::kLog);
+  burst.pass(slot);
+  return true;
+}
+
 void find_burst(PacketBurst& burst, const WorkerTables& tables) noexcept {
   burst.tracked = 0;
   for_each_slot(burst.open, [&](std::uint32_t slot) {
@@ -74,7 +94,7 @@ void find_burst(PacketBurst& burst, const WorkerTables& tables) noexcept {
 
 void track_burst(PacketBurst& burst, WorkerTables& tables) noexcept {
   for_each_slot(burst.tracked & burst.open, [&](std::uint32_t slot) {
-    if (burst.flows[slot].valid()) track_packet(burst, slot, tables);
+    if (burst.flows[slot].valid() && !track_established(burst, slot, tables)) track_packet(burst, slot, tables);
   });
 }
 

@@ -46,14 +46,14 @@ class PairQueue final : public Queue {
 
   std::uint32_t receive(frame::Burst& burst) noexcept override {
     if (closed_) return 0;
-    std::array<frame::Frame, frame::Burst::kCapacity> received;
-    const std::uint32_t count = wire_->ring[1 - end_].pop(std::span(received).first(burst.space()));
+    const std::span<frame::Frame> room = burst.room();
+    const std::uint32_t count = wire_->ring[1 - end_].pop(room);
     std::uint64_t bytes = 0;
-    for (frame::Frame& frame : std::span(received).first(count)) {
+    for (frame::Frame& frame : room.first(count)) {
       frame.port = id_;
       bytes += frame.length;
-      burst.push(frame);
     }
+    burst.grow(count);
     counters_.rx_packets.add(count);
     counters_.rx_bytes.add(bytes);
     return count;
