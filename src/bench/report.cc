@@ -1,6 +1,5 @@
 #include "bench/report.h"
 
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include <nlohmann/json.hpp>
+#include <sys/utsname.h>
 
 namespace ringplane::bench {
 namespace {
@@ -32,7 +32,9 @@ std::string cpu_info(const std::string& name) {
   return "";
 }
 
-double rounded(double value) { return std::round(value * 1000) / 1000; }
+double rounded(double value) {
+  return std::round(value * 1000) / 1000;
+}
 
 }  // namespace
 
