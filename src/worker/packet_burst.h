@@ -51,7 +51,7 @@ struct PacketBurst {
   std::uint64_t tracked = 0;  ///< bit i: packet i is of a kind that has flows
 
   [[nodiscard]] std::uint64_t all() const noexcept {
-    return frames.size() == kCapacity ? ~std::uint64_t{0} : (std::uint64_t{1} << frames.size()) - 1;
+    return frames.size() == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << frames.size()) - 1;
   }
   void close(std::uint32_t slot) noexcept { open &= ~(std::uint64_t{1} << slot); }
   void drop(std::uint32_t slot, base::DropReason reason) noexcept {
