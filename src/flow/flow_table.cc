@@ -93,8 +93,8 @@ void FlowTable::look_up(std::span<const wire::Packet> packets, std::span<const s
     likely[i] = base::FlowId{first.matches ? first.record : FlowIndex::kNone};
     late |= std::uint64_t{!first.matches && first.overflowed} << i;
   });
-  // Loops of their own: a prefetch that misses the TLB holds up what is behind it, and the shorter the loop, the more of
-  // them are under way. Not by for_each_bit: g++ 12 takes a lambda that only prefetches for one that does nothing.
+  // Loops of their own: a prefetch that misses the TLB holds up what is behind it, and the shorter the loop, the more
+  // of them are under way. Not by for_each_bit: g++ 12 takes a lambda that only prefetches for one that does nothing.
   for (std::uint64_t rest = wanted; rest != 0; rest &= rest - 1) {
     const auto i = static_cast<std::size_t>(std::countr_zero(rest));
     if (likely[i].valid()) [[likely]]

@@ -45,7 +45,8 @@ struct PacketBurst {
   frame::Burst frames;
   std::array<wire::Packet, kCapacity> packets;
   std::array<std::uint64_t, kCapacity> hashes;  ///< of packets[i].key, for packets with a key
-  std::array<base::FlowId, kCapacity> flows;    ///< probably (find_burst), then surely (track_burst); none: belongs to no flow (yet)
+  std::array<base::FlowId, kCapacity>
+      flows;  ///< probably (find_burst), then surely (track_burst); none: belongs to no flow (yet)
   std::array<Outcome, kCapacity> outcomes;
   std::uint64_t open = 0;     ///< bit i: not yet decided
   std::uint64_t tracked = 0;  ///< bit i: packet i is of a kind that has flows
