@@ -17,8 +17,8 @@ namespace ringplane::flow {
 /// jumbo frame.
 inline constexpr std::uint32_t kLateAckBytes = 66'000;
 
-/// True: `packet`, which has the flow's key, is such a segment and acceptable, and the flow's windows have moved. False:
-/// nothing has changed.
+/// True: `packet`, which has the flow's key, is such a segment and acceptable, and the flow's windows have moved.
+/// False: nothing has changed.
 [[nodiscard]] inline bool step_established(Flow& flow, const wire::Packet& packet) noexcept {
   constexpr std::uint8_t kEstablished = static_cast<std::uint8_t>(PeerState::kEstablished);
   constexpr std::uint8_t kJudged =
@@ -37,8 +37,8 @@ inline constexpr std::uint32_t kLateAckBytes = 66'000;
   const auto beyond_allowed = static_cast<std::int32_t>(end - flow.allowed_end[from]);
   const auto above_oldest = static_cast<std::int32_t>(packet.tcp_seq - (flow.sent_end[from] - to_window));
   const std::uint32_t ack_below = flow.sent_end[to] - packet.tcp_ack;
-  const bool acceptable = (beyond_allowed <= 0) & (above_oldest >= 0) &
-                          (ack_below <= std::max(2 * from_window, kLateAckBytes));
+  const bool acceptable =
+      (beyond_allowed <= 0) & (above_oldest >= 0) & (ack_below <= std::max(2 * from_window, kLateAckBytes));
   if (!acceptable) return false;
   flow.max_window[from] = std::max(flow.max_window[from], packet.tcp_window);
   const auto sent_more = static_cast<std::int32_t>(end - flow.sent_end[from]);

@@ -65,7 +65,9 @@ class FlowIndex {
   /// `buckets` are all zero and outlive the index.
   explicit FlowIndex(std::span<IndexBucket> buckets) noexcept : buckets_(buckets) {}
 
-  void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&buckets_[primary_of(hash)]); }
+  [[gnu::always_inline]] void prefetch(std::uint64_t hash) const noexcept {
+    __builtin_prefetch(&buckets_[primary_of(hash)]);
+  }
   struct Candidate {
     std::uint32_t record;  ///< any record of the bucket, or 0, if `matches` is false
     bool matches;          ///< the entry of `record` has the hash's tag
@@ -75,7 +77,7 @@ class FlowIndex {
   [[nodiscard]] Candidate candidate(std::uint64_t hash) const noexcept {
     return first_match(buckets_[primary_of(hash)], tag_of(hash));
   }
-  void prefetch_alternate(std::uint64_t hash) const noexcept {
+  [[gnu::always_inline]] void prefetch_alternate(std::uint64_t hash) const noexcept {
     __builtin_prefetch(&buckets_[other_bucket(primary_of(hash), tag_of(hash))]);
   }
   /// The same in the alternate bucket.

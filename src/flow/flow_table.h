@@ -110,7 +110,7 @@ class FlowTable {
                                                                        std::uint64_t now_ns);
 
   /// Fetches the bucket that find() of this hash reads first.
-  void prefetch(std::uint64_t hash) const noexcept { index_.prefetch(hash); }
+  [[gnu::always_inline]] void prefetch(std::uint64_t hash) const noexcept { index_.prefetch(hash); }
   /// For each bit i of `wanted`: likely[i] = the flow that probably has the key of packets[i], or none, and its record
   /// is on its way into the cache; ask confirm() before using it. Other elements of `likely` are left alone. All three
   /// spans are as long as the burst, at most kMaxLookUp; hashes[i] = key.hash(secret), prefetched.
@@ -204,7 +204,11 @@ class FlowTable {
                       (flow.protocol == key.protocol) & (flow.family == key.family);
     return same && (ipv4 || ipv6_addresses_[record] == key.address);
   }
-  void prefetch_record(std::uint32_t record, wire::Family family) const noexcept;
+  /// Inlined always: g++ 12 takes a function that only prefetches for one without effect, and drops calls of it.
+  [[gnu::always_inline]] void prefetch_record(std::uint32_t record, wire::Family family) const noexcept {
+    __builtin_prefetch(&flows_[record], 1);
+    if (family != wire::Family::kIpv4) __builtin_prefetch(&ipv6_addresses_[record]);
+  }
   [[nodiscard]] std::uint32_t take_record() noexcept;
   void free_record(std::uint32_t record) noexcept;
   [[nodiscard]] std::uint64_t hash_of(std::uint32_t record) const noexcept;

@@ -48,12 +48,13 @@ struct FlowKey {
   [[nodiscard]] std::uint64_t hash_ipv4(const base::HashSecret& secret) const noexcept {
     const std::uint64_t addresses =
         (base::load64(address[0].bytes.data()) << 32) | (base::load64(address[1].bytes.data()) & 0xffff'ffff);
-    const std::uint64_t rest =
-        (std::uint64_t{zone} << 32) | (std::uint32_t{port[0]} << 16) | port[1];
+    const std::uint64_t rest = base::load64(port.data());  // ports and zone
     const std::uint64_t state = base::fold_multiply(addresses ^ secret.word[1], rest ^ secret.word[2]);
     return base::fold_multiply(state ^ secret.word[3] ^ protocol, secret.word[1] | 1);
   }
 };
+static_assert(offsetof(FlowKey, zone) == offsetof(FlowKey, port) + 4 &&
+              offsetof(FlowKey, zero) == offsetof(FlowKey, protocol) + 2);
 static_assert(sizeof(FlowKey) == 48 && std::is_trivially_copyable_v<FlowKey>);
 
 /// Orders the endpoints of `key` (filled as [0] source, [1] destination); returns true if they were exchanged, that is,

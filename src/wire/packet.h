@@ -41,41 +41,42 @@ struct Packet {
   /// Canonical. Of an ICMP error: the key of the packet it quotes.
   FlowKey key;
 
-  // Where things are, in bytes from the start of the frame; 0 where there is none.
+  // Where things are, in bytes from the start of the frame; 0 where there is none. Fields that mostly have the same
+  // values stand side by side, so that they are written as one word.
   std::uint16_t l3_offset = 0;
   std::uint16_t l4_offset = 0;
+  std::uint16_t ether_type = 0;  ///< after VLAN tags
+  PacketKind kind = PacketKind::kNonIp;
+  Family family = Family::kNone;
+
   std::uint16_t payload_offset = 0;
   /// Bytes after the transport header, by the IP length (Ethernet padding does not count).
   std::uint16_t payload_length = 0;
   /// Bytes from l3_offset on, by the IP header.
   std::uint16_t ip_length = 0;
-  std::uint16_t ether_type = 0;  ///< after VLAN tags
+  std::uint8_t ip_tos = 0;
+  std::uint8_t ip_ttl = 0;
 
-  PacketKind kind = PacketKind::kNonIp;
-  Family family = Family::kNone;
+  bool has_ip_options = false;  ///< IPv4 options, or IPv6 hop-by-hop / routing headers
+  bool more_fragments = false;  ///< the first fragment of several
+  std::uint8_t icmp_type = 0;
+  std::uint8_t icmp_code = 0;
   std::uint8_t protocol = 0;  ///< of this packet (an ICMP error: ICMP, while key.protocol is the quoted one's)
   /// The sender is endpoint 1 of `key`. An ICMP error travels against the packet it quotes, and counts as sent by
   /// the side that received the quoted packet, whoever really sent it.
   bool from_upper = false;
-  bool has_ip_options = false;  ///< IPv4 options, or IPv6 hop-by-hop / routing headers
-  bool more_fragments = false;  ///< the first fragment of several
-  std::uint8_t ip_tos = 0;
-  std::uint8_t ip_ttl = 0;
 
   // TCP (of an ICMP error: `tcp_seq` is the quoted segment's)
   std::uint8_t tcp_flags = 0;
   std::uint8_t tcp_window_scale = kNoWindowScale;  ///< option of a SYN, 0..14 (RFC 7323 2.3)
-  std::uint16_t tcp_window = 0;                    ///< unscaled
+  std::uint32_t tcp_ack = 0;  ///< before tcp_seq: the pair is the header's, byte by byte turned round
   std::uint32_t tcp_seq = 0;
-  std::uint32_t tcp_ack = 0;
-
-  // ICMP, ICMPv6
-  std::uint8_t icmp_type = 0;
-  std::uint8_t icmp_code = 0;
+  std::uint16_t tcp_window = 0;  ///< unscaled
 
   // This packet's own addresses (of an ICMP error they differ from the key's)
+  std::uint16_t unused = 0;
+  std::uint16_t destination_port = 0;  ///< before source_port: likewise
   std::uint16_t source_port = 0;
-  std::uint16_t destination_port = 0;
   IpAddress source;
   IpAddress destination;
 

@@ -1,7 +1,7 @@
 // The short way of decode() for what most frames are: Ethernet without tags, IPv4 without options and not in fragments,
 // TCP or UDP, nothing wrong with it. All conditions are computed and asked once, so that there is one branch to
-// predict; a frame that fails any takes the long way, which finds out what is wrong. Both ways must agree on every frame
-// that this one takes (decode_test.cc, decode_fuzz.cc).
+// predict; a frame that fails any takes the long way, which finds out what is wrong. Both ways must agree on every
+// frame that this one takes (decode_test.cc, decode_fuzz.cc).
 #pragma once
 
 #include <bit>
@@ -22,17 +22,33 @@ class PlainIpv4 {
   [[nodiscard]] static bool decode(Bytes frame, std::uint8_t domain, Packet& packet) noexcept {
     if (frame.size() < kTcpBytes || frame.size() > kMaxBytes) return false;
     const std::uint8_t* at = frame.data();
-    const std::uint8_t protocol = at[kIp + 9];
-    const std::size_t total = load<Be16>(at + kIp + 2);
-    if (!is_plain_header(at, total, frame.size())) return false;
+    const auto type_to_total = load<std::uint64_t>(at + 12);  // EtherType, version, TOS, total length, identification
+    const auto offset_to_protocol = load<std::uint32_t>(at + kIp + 6);  // fragment offset, TTL, protocol
+    const std::size_t total = std::byteswap(static_cast<std::uint16_t>(type_to_total >> 32));
+    const bool plain = ((type_to_total & 0xff'ffff) == 0x45'0008) & ((offset_to_protocol & 0xff3f) == 0) &
+                       (total + kIp <= frame.size()) & has_checksum(at) &
+                       is_possible(load<std::uint64_t>(at + kIp + 12));
+    if (!plain) return false;
+    const auto protocol = static_cast<std::uint8_t>(offset_to_protocol >> 24);
     if (protocol == protocol::kTcp) {
       if (!decode_tcp(at, total, packet)) return false;
-    } else if (protocol == protocol::kUdp) {
-      if (!decode_udp(at, total, packet)) return false;
-    } else {
+    } else if (protocol != protocol::kUdp || !decode_udp(at, total, packet)) {
       return false;
     }
-    fill(at, total, protocol, domain, packet);
+    packet.l3_offset = kIp;
+    packet.l4_offset = kTransport;
+    packet.ether_type = 0x0800;
+    packet.kind = PacketKind::kFlow;
+    packet.family = Family::kIpv4;
+    packet.ip_length = static_cast<std::uint16_t>(total);
+    packet.ip_tos = static_cast<std::uint8_t>(type_to_total >> 24);
+    packet.ip_ttl = static_cast<std::uint8_t>(offset_to_protocol >> 16);
+    packet.has_ip_options = false;
+    packet.more_fragments = false;
+    packet.icmp_type = 0;
+    packet.icmp_code = 0;
+    packet.protocol = protocol;
+    set_ends(at, protocol, domain, packet);
     return true;
   }
 
@@ -41,6 +57,9 @@ class PlainIpv4 {
   static constexpr std::size_t kTransport = kIp + 20;
   static constexpr std::size_t kTcpBytes = kTransport + TcpHeader::kBytes;
   static constexpr std::size_t kMaxBytes = 16384;  // decode.h: kMaxFrameBytes
+  static_assert(std::endian::native == std::endian::little, "words are taken apart from their low end");
+  static_assert(offsetof(Packet, tcp_seq) == offsetof(Packet, tcp_ack) + 4);
+  static_assert(offsetof(Packet, source_port) == offsetof(Packet, destination_port) + 2);
 
   template <class T>
   static T load(const std::uint8_t* at) noexcept {
@@ -49,41 +68,42 @@ class PlainIpv4 {
     return value;
   }
 
-  static bool is_plain_header(const std::uint8_t* at, std::size_t total, std::size_t frame_bytes) noexcept {
-    // One's complement sums do not care about byte order (RFC 1071 2(B)); 20 bytes as words of 64 and 32 bits.
+  static bool has_checksum(const std::uint8_t* at) noexcept {
+    // One's complement sums do not care about byte order (RFC 1071 2(B)); 20 bytes as words of 64 and 32 bits, carries
+    // brought round at the end.
     const auto first = load<std::uint64_t>(at + kIp);
     const auto second = load<std::uint64_t>(at + kIp + 8);
     std::uint64_t sum = (first & 0xffff'ffff) + (first >> 32) + (second & 0xffff'ffff) + (second >> 32) +
                         load<std::uint32_t>(at + kIp + 16);
     sum = (sum & 0xffff'ffff) + (sum >> 32);
     sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    const std::uint32_t source = load<Be32>(at + kIp + 12);
-    const std::uint32_t destination = load<Be32>(at + kIp + 16);
-    const bool type = load<Be16>(at + 12) == 0x0800 && at[kIp] == 0x45;
-    const bool whole = (load<Be16>(at + kIp + 6) & 0x3fff) == 0 && total + kIp <= frame_bytes;
-    const bool multicast = source >> 28 == 0xe;
-    const bool possible = !multicast & (source != 0xffff'ffff) & (source >> 24 != 127) & (destination >> 24 != 127) &
-                          (source != destination);
-    return type & whole & (sum == 0xffff) & possible;
+    return sum == 0xffff || sum == 0x1'fffe;
+  }
+
+  /// Both addresses as they lie in the header.
+  static bool is_possible(std::uint64_t addresses) noexcept {
+    const auto source = static_cast<std::uint32_t>(addresses);
+    const auto destination = static_cast<std::uint32_t>(addresses >> 32);
+    return ((source & 0xf0) != 0xe0) & (source != 0xffff'ffff) & ((source & 0xff) != 127) &
+           ((destination & 0xff) != 127) & (source != destination);
   }
 
   static bool decode_tcp(const std::uint8_t* at, std::size_t total, Packet& packet) noexcept {
-    const std::uint8_t* tcp = at + kTransport;
-    const std::size_t header_bytes = std::size_t{4} * (tcp[12] >> 4);
-    const std::uint8_t flags = tcp[13];
+    const auto offset_to_window = load<std::uint32_t>(at + kTransport + 12);
+    const std::size_t header_bytes = (offset_to_window >> 2) & 0x3c;
+    const auto flags = static_cast<std::uint8_t>(offset_to_window >> 8);
     const bool fits = (header_bytes >= TcpHeader::kBytes) & (header_bytes + 20 <= total);
-    const bool segment = (flags & tcp_flag::kSyn) == 0 && (flags & (tcp_flag::kAck | tcp_flag::kRst)) != 0;
-    const bool handshake = flags == tcp_flag::kSyn || flags == (tcp_flag::kSyn | tcp_flag::kAck);
-    if (!fits || !(segment || handshake)) return false;
+    const bool segment = ((flags & tcp_flag::kSyn) == 0) & ((flags & (tcp_flag::kAck | tcp_flag::kRst)) != 0);
     packet.tcp_window_scale = Packet::kNoWindowScale;
-    if (handshake) {
-      packet.tcp_window_scale = TcpView::window_scale_of({tcp + TcpHeader::kBytes, header_bytes - TcpHeader::kBytes});
+    if (!(fits & segment)) {
+      const bool handshake = flags == tcp_flag::kSyn || flags == (tcp_flag::kSyn | tcp_flag::kAck);
+      if (!fits || !handshake) return false;
+      packet.tcp_window_scale = TcpView::window_scale_of({at + kTcpBytes, header_bytes - TcpHeader::kBytes});
     }
+    const std::uint64_t seq_and_ack = std::byteswap(load<std::uint64_t>(at + kTransport + 4));
+    std::memcpy(&packet.tcp_ack, &seq_and_ack, sizeof seq_and_ack);
     packet.tcp_flags = flags;
-    packet.tcp_window = load<Be16>(tcp + 14);
-    packet.tcp_seq = load<Be32>(tcp + 4);
-    packet.tcp_ack = load<Be32>(tcp + 8);
+    packet.tcp_window = std::byteswap(static_cast<std::uint16_t>(offset_to_window >> 16));
     packet.payload_offset = static_cast<std::uint16_t>(kTransport + header_bytes);
     packet.payload_length = static_cast<std::uint16_t>(total - 20 - header_bytes);
     return true;
@@ -102,50 +122,33 @@ class PlainIpv4 {
     return true;
   }
 
-  static void fill(const std::uint8_t* at, std::size_t total, std::uint8_t protocol, std::uint8_t domain,
-                   Packet& packet) noexcept {
+  /// Key, addresses and ports. canonicalize() for this family without a branch: which side is the upper one is as good
+  /// as random.
+  static void set_ends(const std::uint8_t* at, std::uint8_t protocol, std::uint8_t domain, Packet& packet) noexcept {
     const auto source = load<std::uint32_t>(at + kIp + 12);  // in network order, as IpAddress holds it
     const auto destination = load<std::uint32_t>(at + kIp + 16);
-    const std::uint16_t source_port = load<Be16>(at + kTransport);
-    const std::uint16_t destination_port = load<Be16>(at + kTransport + 2);
-    // canonicalize() for this family, without a branch: which side is the upper one is as good as random.
-    const std::uint64_t low_end = (std::uint64_t{source} << 16) | source_port;
-    const std::uint64_t high_end = (std::uint64_t{destination} << 16) | destination_port;
-    const auto upper = static_cast<std::uint32_t>((high_end - low_end) >> 63);
-    const std::uint32_t exchange = 0 - upper;
-    const std::uint32_t addresses = (source ^ destination) & exchange;
-    const std::uint32_t ports = (source_port ^ destination_port) & exchange;
-    set(packet.key.address[0], source ^ addresses);
-    set(packet.key.address[1], destination ^ addresses);
-    packet.key.port[0] = static_cast<std::uint16_t>(source_port ^ ports);
-    packet.key.port[1] = static_cast<std::uint16_t>(destination_port ^ ports);
-    packet.key.zone = make_zone(domain, 0, 0);
-    packet.key.protocol = protocol;
-    packet.key.family = Family::kIpv4;
-    packet.key.zero = {};
-    packet.l3_offset = kIp;
-    packet.l4_offset = kTransport;
-    packet.ip_length = static_cast<std::uint16_t>(total);
-    packet.ether_type = 0x0800;
-    packet.kind = PacketKind::kFlow;
-    packet.family = Family::kIpv4;
-    packet.protocol = protocol;
+    const std::uint32_t ports = std::byteswap(load<std::uint32_t>(at + kTransport));
+    const std::uint64_t source_end = (std::uint64_t{source} << 16) | (ports >> 16);
+    const std::uint64_t destination_end = (std::uint64_t{destination} << 16) | (ports & 0xffff);
+    const std::uint64_t upper = (destination_end - source_end) >> 63;
+    const std::uint64_t exchange = (source_end ^ destination_end) & (0 - upper);
+    const std::uint64_t low = source_end ^ exchange;
+    const std::uint64_t high = destination_end ^ exchange;
+    set(packet.key.address[0], low >> 16);
+    set(packet.key.address[1], high >> 16);
+    const std::uint64_t key_ports_and_zone =
+        (low & 0xffff) | ((high & 0xffff) << 16) | (std::uint64_t{make_zone(domain, 0, 0)} << 32);
+    std::memcpy(packet.key.port.data(), &key_ports_and_zone, sizeof key_ports_and_zone);
+    const std::uint64_t protocol_and_family = protocol | (std::uint64_t{static_cast<std::uint8_t>(Family::kIpv4)} << 8);
+    std::memcpy(&packet.key.protocol, &protocol_and_family, sizeof protocol_and_family);
     packet.from_upper = upper != 0;
-    packet.has_ip_options = false;
-    packet.more_fragments = false;
-    packet.ip_tos = at[kIp + 1];
-    packet.ip_ttl = at[kIp + 8];
-    packet.icmp_type = 0;
-    packet.icmp_code = 0;
-    packet.source_port = source_port;
-    packet.destination_port = destination_port;
+    std::memcpy(&packet.destination_port, &ports, sizeof ports);
     set(packet.source, source);
     set(packet.destination, destination);
   }
 
-  static void set(IpAddress& address, std::uint32_t ipv4) noexcept {
+  static void set(IpAddress& address, std::uint64_t ipv4) noexcept {
     const std::uint64_t words[2] = {ipv4, 0};
-    static_assert(std::endian::native == std::endian::little, "the address is in the first four bytes");
     std::memcpy(address.bytes.data(), words, sizeof words);
   }
 };

@@ -45,13 +45,14 @@ struct PacketBurst {
   frame::Burst frames;
   std::array<wire::Packet, kCapacity> packets;
   std::array<std::uint64_t, kCapacity> hashes;  ///< of packets[i].key, for packets with a key
-  std::array<base::FlowId, kCapacity> flows;    ///< probably (find_burst), then surely (track_burst); none: belongs to no flow (yet)
+  std::array<base::FlowId, kCapacity>
+      flows;  ///< probably (find_burst), then surely (track_burst); none: belongs to no flow (yet)
   std::array<Outcome, kCapacity> outcomes;
   std::uint64_t open = 0;     ///< bit i: not yet decided
   std::uint64_t tracked = 0;  ///< bit i: packet i is of a kind that has flows
 
   [[nodiscard]] std::uint64_t all() const noexcept {
-    return frames.size() == kCapacity ? ~std::uint64_t{0} : (std::uint64_t{1} << frames.size()) - 1;
+    return frames.size() == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << frames.size()) - 1;
   }
   void close(std::uint32_t slot) noexcept { open &= ~(std::uint64_t{1} << slot); }
   void drop(std::uint32_t slot, base::DropReason reason) noexcept {

@@ -34,7 +34,7 @@ class RulePaths {
   [[nodiscard]] const RulePath& at(base::RulePathId id) const noexcept { return paths_[id.value]; }
 
   /// Sends for the counters of a packet.
-  void prefetch(base::RulePathId id) const noexcept { __builtin_prefetch(&paths_[id.value], 1); }
+  [[gnu::always_inline]] void prefetch(base::RulePathId id) const noexcept { __builtin_prefetch(&paths_[id.value], 1); }
 
   /// Live flows that `rule` let in on this worker. Owner thread.
   [[nodiscard]] std::uint32_t states_of(base::RuleId rule) const noexcept { return states_[rule.value]; }

@@ -15,7 +15,18 @@
 
 namespace ringplane::worker {
 
-enum class Stage : std::uint8_t { kReceive, kFind, kDecode, kSteer, kTrack, kAdmit, kAccount, kForward, kTransmit, kTimers };
+enum class Stage : std::uint8_t {
+  kReceive,
+  kFind,
+  kDecode,
+  kSteer,
+  kTrack,
+  kAdmit,
+  kAccount,
+  kForward,
+  kTransmit,
+  kTimers
+};
 inline constexpr auto kStageNames = std::to_array<std::string_view>(
     {"receive", "find", "decode", "steer", "track", "admit", "account", "forward", "transmit", "timers"});
 
