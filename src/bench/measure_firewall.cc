@@ -1,7 +1,7 @@
 #include "bench/measure_firewall.h"
 
-#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "base/mapped_memory.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "bench/drive.h"
@@ -23,8 +24,11 @@
 #include "bench/rig.h"
 #include "bench/traffic.h"
 #include "firewall/policy.h"
+#include "flow/flow_table.h"
 #include "wire/decode.h"
+#include "wire/packet.h"
 #include "worker/stage_clock.h"
+#include "worker/worker.h"
 #include "worker/worker_tables.h"
 
 namespace ringplane::bench {
@@ -53,12 +57,12 @@ std::vector<std::vector<Connection>> by_owner(const std::vector<Connection>& con
 struct Share {
   std::vector<double> mpps;     // by repetition
   std::vector<double> outside;  // nanoseconds a packet of generator and sink
-  DriveTotals totals;
+  DriveTotals totals;           // of the last repetition
 };
 
 /// One repetition on the calling thread.
 void repeat(Drive& drive, const FirewallOptions& options, base::Random& random, Share& share) {
-  std::vector<Segment> segments(2 * Drive::kStretch);
+  std::vector<Segment> segments(std::size_t{2} * Drive::kStretch);
   drive.clear_totals();
   const auto until = static_cast<std::uint64_t>(options.seconds * kNanosPerSecond);
   while (drive.totals().worker_ns < until) {
@@ -73,148 +77,172 @@ void repeat(Drive& drive, const FirewallOptions& options, base::Random& random, 
   const auto packets = static_cast<double>(totals.received);
   share.mpps.push_back(packets * 1e3 / static_cast<double>(totals.worker_ns));
   share.outside.push_back(static_cast<double>(totals.outside_ns) / packets);
-  share.totals.sent += totals.sent;
-  share.totals.received += totals.received;
-  share.totals.sent_sum += totals.sent_sum;
-  share.totals.received_sum += totals.received_sum;
+  share.totals = totals;
 }
 
-base::Result<void> check(const Share& share, Rig& rig) {
-  if (share.totals.sent != share.totals.received || share.totals.sent_sum != share.totals.received_sum) {
-    return base::fail("of " + std::to_string(share.totals.sent) + " packets " + std::to_string(share.totals.received) +
-                      " came out; dropped: " + rig.drops_text());
+/// The workers of a rig, each driven by a thread of its own, and what they have done so far.
+class Crew {
+ public:
+  Crew(const FirewallOptions& options, Rig& rig, const std::vector<std::vector<Connection>>& connections)
+      : options_(options), rig_(rig), clocks_(rig.size()), shares_(rig.size()) {
+    for (std::size_t i = 0; i < rig.size(); ++i) {
+      drives_.emplace_back(rig.worker(i), rig.endpoint(i), connections[i]);
+      randoms_.emplace_back(options.seed + 100 + i);
+    }
   }
-  return {};
+
+  /// Opens all connections by their handshakes.
+  base::Result<void> establish() {
+    on_all([&](std::size_t i) { drives_[i].open_all(kInFlight); });
+    for (const Drive& drive : drives_) through_ += drive.totals().received;
+    if (rig_.live_flows() == options_.flows && through_ == 3 * options_.flows) return {};
+    return base::fail("only " + std::to_string(rig_.live_flows()) + " of " + std::to_string(options_.flows) +
+                      " connections were established by these rules; dropped: " + rig_.drops_text());
+  }
+
+  /// One repetition on all workers; counted among the results unless it is there to warm up.
+  base::Result<void> run(bool warm_up) {
+    std::vector<Share> now(shares_.size());
+    on_all([&](std::size_t i) { repeat(drives_[i], options_, randoms_[i], now[i]); });
+    for (std::size_t i = 0; i < now.size(); ++i) {
+      const DriveTotals& totals = now[i].totals;
+      if (totals.sent != totals.received || totals.sent_sum != totals.received_sum) {
+        return base::fail("of " + std::to_string(totals.sent) + " packets " + std::to_string(totals.received) +
+                          " came out; dropped: " + rig_.drops_text());
+      }
+      through_ += totals.received;
+      if (warm_up) continue;
+      shares_[i].mpps.push_back(now[i].mpps.front());
+      shares_[i].outside.push_back(now[i].outside.front());
+    }
+    return {};
+  }
+
+  /// One more repetition with the stage clocks on: they cost a little themselves, so it is not among the measured ones.
+  base::Result<nlohmann::ordered_json> cycles_by_stage() {
+    for (std::size_t i = 0; i < rig_.size(); ++i) rig_.worker(i).tables().clock = &clocks_[i];
+    const std::uint64_t before = through_;
+    if (auto ran = run(true); !ran) return std::unexpected(std::move(ran.error()));
+    const auto packets = static_cast<double>(through_ - before);
+    nlohmann::ordered_json split;
+    double all = 0;
+    for (std::size_t stage = 0; stage < worker::kStageNames.size(); ++stage) {
+      double cycles = 0;
+      for (const auto& clock : clocks_) cycles += static_cast<double>(clock.cycles(static_cast<worker::Stage>(stage)));
+      split[std::string(worker::kStageNames[stage])] = std::round(cycles / packets * 10) / 10;
+      all += cycles / packets;
+    }
+    split["all"] = std::round(all * 10) / 10;
+    return split;
+  }
+
+  /// Every packet that came out must stand in the counters of its flow and of its rules; returns how many there were.
+  base::Result<std::uint64_t> check_counters() {
+    const std::uint64_t by_flow = rig_.packets_by_flow(base::monotonic_ns());
+    const std::uint64_t by_rule = rig_.packets_by_rule();
+    if (by_flow == through_ && by_rule == through_ && rig_.dropped() == 0) return through_;
+    return base::fail("counters are wrong: " + std::to_string(through_) + " packets, " + std::to_string(by_flow) +
+                      " counted by flows, " + std::to_string(by_rule) + " by rules; dropped: " + rig_.drops_text());
+  }
+
+  /// By repetition, over all workers.
+  [[nodiscard]] Spread mpps() const {
+    std::vector<double> sums(options_.repetitions, 0.0);
+    for (const Share& share : shares_) {
+      for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += share.mpps[i];
+    }
+    return spread_of(std::move(sums));
+  }
+  [[nodiscard]] Spread outside_ns() const {
+    std::vector<double> all;
+    for (const Share& share : shares_) all.insert(all.end(), share.outside.begin(), share.outside.end());
+    return spread_of(std::move(all));
+  }
+
+ private:
+  template <class Act>
+  void on_all(Act&& act) {
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < drives_.size(); ++i) {
+      threads.emplace_back([&act, i] {
+        pin_to_processor(static_cast<std::uint32_t>(i));
+        act(i);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  }
+
+  const FirewallOptions& options_;
+  Rig& rig_;
+  std::vector<worker::StageClock> clocks_;
+  std::vector<Share> shares_;
+  std::vector<Drive> drives_;
+  std::vector<base::Random> randoms_;
+  std::uint64_t through_ = 0;  // packets that came out, handshakes too
+};
+
+/// Millions of lookups a second.
+base::Result<double> run_probe(LookupProbe& probe, base::Random& random) {
+  const std::uint64_t begin = base::monotonic_ns();
+  if (probe.run(kProbeLookups, random) != kProbeLookups) return base::fail("the lookup probe lost a record");
+  return static_cast<double>(kProbeLookups) * 1e3 / static_cast<double>(base::monotonic_ns() - begin);
 }
 
-nlohmann::ordered_json stage_split(Rig& rig, std::vector<worker::StageClock>& clocks, std::uint64_t packets) {
-  nlohmann::ordered_json split;
-  double all = 0;
-  for (std::size_t stage = 0; stage < worker::kStageNames.size(); ++stage) {
-    double cycles = 0;
-    for (const auto& clock : clocks) cycles += static_cast<double>(clock.cycles(static_cast<worker::Stage>(stage)));
-    split[std::string(worker::kStageNames[stage])] = std::round(cycles / static_cast<double>(packets) * 10) / 10;
-    all += cycles / static_cast<double>(packets);
-  }
-  split["all"] = std::round(all * 10) / 10;
-  static_cast<void>(rig);
-  return split;
+double rounded(double value) {
+  return std::round(value * 1000) / 1000;
 }
 
 }  // namespace
 
 base::Result<nlohmann::ordered_json> measure_firewall(const FirewallOptions& options,
                                                       std::shared_ptr<const firewall::Policy> policy) {
-  const std::size_t rules = policy->rule_count();
+  nlohmann::ordered_json report{
+      {"bench", "firewall"},        {"flows", options.flows},         {"rules", policy->rule_count()},
+      {"workers", options.workers}, {"frame_bytes", kFrameBytes + 4}, {"seed", options.seed}};
   auto connections = make_connections(policy->ruleset(), options.flows, options.seed);
   if (!connections) return std::unexpected(std::move(connections.error()));
   // Shares by hash differ a little in size.
-  const std::uint64_t spread = options.workers == 1 ? 0 : options.flows / 100 + 1000;
-  auto made = Rig::create({.workers = options.workers,
-                           .flows_per_worker = static_cast<std::uint32_t>(options.flows / options.workers + spread),
-                           .seed = options.seed},
-                          std::move(policy), base::monotonic_ns());
+  const std::uint64_t spare = options.workers == 1 ? 0 : options.flows / 100 + 1000;
+  const std::uint64_t capacity = options.flows / options.workers + spare;
+  auto made = Rig::create(
+      {.workers = options.workers, .flows_per_worker = static_cast<std::uint32_t>(capacity), .seed = options.seed},
+      std::move(policy), base::monotonic_ns());
   if (!made) return std::unexpected(std::move(made.error()));
   Rig& rig = **made;
-  const std::vector<std::vector<Connection>> shares_of = by_owner(*connections, rig);
+  const std::vector<std::vector<Connection>> shares = by_owner(*connections, rig);
   *connections = {};
   auto probe = LookupProbe::create(options.flows);
   if (!probe) return std::unexpected(std::move(probe.error()));
 
-  std::vector<worker::StageClock> clocks(options.workers);
-  std::vector<Share> shares(options.workers);
-  std::vector<double> probe_mpps;
-  std::vector<Drive> drives;
-  for (std::size_t i = 0; i < rig.size(); ++i) drives.emplace_back(rig.worker(i), rig.endpoint(i), shares_of[i]);
-  const auto on_all = [&](auto&& act) {
-    std::vector<std::thread> threads;
-    for (std::size_t i = 0; i < drives.size(); ++i) {
-      threads.emplace_back([&, i] {
-        pin_to_processor(static_cast<std::uint32_t>(i));
-        act(i);
-      });
-    }
-    for (std::thread& thread : threads) thread.join();
-  };
-
-  std::uint64_t handshakes = 0;
-  on_all([&](std::size_t i) { drives[i].open_all(kInFlight); });
-  for (const Drive& drive : drives) handshakes += drive.totals().received;
-  if (rig.live_flows() != options.flows || handshakes != 3 * options.flows) {
-    return base::fail("only " + std::to_string(rig.live_flows()) + " of " + std::to_string(options.flows) +
-                      " connections were established by these rules; dropped: " + rig.drops_text());
-  }
-  std::vector<base::Random> randoms;
-  for (std::size_t i = 0; i < drives.size(); ++i) randoms.emplace_back(options.seed + 100 + i);
+  Crew crew(options, rig, shares);
+  if (auto established = crew.establish(); !established) return std::unexpected(std::move(established.error()));
+  base::Random random(options.seed);
+  std::vector<double> bare;
   for (std::uint32_t repetition = 0; repetition <= options.repetitions; ++repetition) {
     const bool warm_up = repetition == 0;
-    on_all([&](std::size_t i) {
-      Share unmeasured;
-      repeat(drives[i], options, randoms[i], warm_up ? unmeasured : shares[i]);
-      if (warm_up) shares[i].totals = unmeasured.totals;
-    });
-    const std::uint64_t begin = base::monotonic_ns();
-    if ((*probe)->run(kProbeLookups, randoms[0]) != kProbeLookups) return base::fail("the lookup probe lost a record");
-    if (!warm_up) {
-      probe_mpps.push_back(static_cast<double>(kProbeLookups) * 1e3 /
-                           static_cast<double>(base::monotonic_ns() - begin));
-    }
+    if (auto ran = crew.run(warm_up); !ran) return std::unexpected(std::move(ran.error()));
+    const auto probed = run_probe(**probe, random);
+    if (!probed) return std::unexpected(probed.error());
+    if (!warm_up) bare.push_back(*probed);
   }
-  std::uint64_t through = 0;
-  for (const Share& share : shares) {
-    if (auto checked = check(share, rig); !checked) return std::unexpected(std::move(checked.error()));
-    through += share.totals.received;
-  }
-  // One more repetition with the clock on: it costs a little itself, so it is not among the measured ones.
-  nlohmann::ordered_json cycles;
-  if (options.stage_cycles) {
-    std::uint64_t packets = 0;
-    for (std::size_t i = 0; i < rig.size(); ++i) rig.worker(i).tables().clock = &clocks[i];
-    on_all([&](std::size_t i) {
-      Share share;
-      repeat(drives[i], options, randoms[i], share);
-      shares[i].totals.received = share.totals.received;
-    });
-    for (const Share& share : shares) packets += share.totals.received;
-    through += packets;
-    cycles = stage_split(rig, clocks, packets);
-  }
+  auto cycles = crew.cycles_by_stage();
+  if (!cycles) return std::unexpected(std::move(cycles.error()));
+  const auto checked = crew.check_counters();
+  if (!checked) return std::unexpected(checked.error());
 
-  const std::uint64_t expected = through + handshakes;
-  const std::uint64_t by_flow = rig.packets_by_flow(base::monotonic_ns());
-  const std::uint64_t by_rule = rig.packets_by_rule();
-  if (by_flow != expected || by_rule != expected || rig.dropped() != 0) {
-    return base::fail("counters are wrong: " + std::to_string(expected) + " packets, " + std::to_string(by_flow) +
-                      " counted by flows, " + std::to_string(by_rule) + " by rules; dropped: " + rig.drops_text());
-  }
-  std::vector<double> mpps(options.repetitions, 0.0);
-  std::vector<double> outside;
-  for (const Share& share : shares) {
-    for (std::size_t i = 0; i < mpps.size(); ++i) mpps[i] += share.mpps[i];
-    outside.insert(outside.end(), share.outside.begin(), share.outside.end());
-  }
-  const Spread all = spread_of(mpps);
-  const Spread bare = spread_of(probe_mpps);
-  nlohmann::ordered_json report;
-  report["bench"] = "firewall";
-  report["flows"] = options.flows;
-  report["rules"] = rules;
-  report["workers"] = options.workers;
-  report["frame_bytes"] = kFrameBytes + 4;
-  report["seed"] = options.seed;
-  report["mpps"] = std::round(all.median * 1000) / 1000;
-  report["mpps_spread"] = json_of(all);
-  report["probe_mpps"] = std::round(bare.median * 1000) / 1000;
-  report["probe_mpps_spread"] = json_of(bare);
-  report["of_probe"] = std::round(all.median / options.workers / bare.median * 1000) / 1000;
-  report["nanoseconds_per_packet"] = std::round(1e3 / all.median * options.workers * 100) / 100;
-  report["generator_and_sink_nanoseconds_per_packet"] = json_of(spread_of(outside));
-  if (options.stage_cycles) report["cycles_per_packet"] = cycles;
-  report["packets_checked"] = expected;
+  const Spread mpps = crew.mpps();
+  const Spread probe_mpps = spread_of(std::move(bare));
+  report["mpps"] = rounded(mpps.median);
+  report["mpps_spread"] = json_of(mpps);
+  report["probe_mpps"] = rounded(probe_mpps.median);
+  report["probe_mpps_spread"] = json_of(probe_mpps);
+  report["of_probe"] = rounded(mpps.median / options.workers / probe_mpps.median);
+  report["nanoseconds_per_packet"] = rounded(1e3 / mpps.median * options.workers);
+  report["generator_and_sink_nanoseconds_per_packet"] = json_of(crew.outside_ns());
+  report["cycles_per_packet"] = std::move(*cycles);
+  report["packets_checked"] = *checked;
   report["bytes_per_flow"] =
-      std::round(static_cast<double>(rig.flow_table_bytes()) /
-                 (static_cast<double>(options.flows / options.workers + spread) * options.workers) * 100) /
-      100;
+      rounded(static_cast<double>(rig.flow_table_bytes()) / static_cast<double>(capacity * options.workers));
   report["pages"] = std::string(base::name_of(rig.worker(0).tables().flows->pages()));
   report["machine"] = machine_facts();
   if (const std::uint32_t missing = rig.missing_frames(); missing != 0) {

@@ -19,7 +19,6 @@ struct FirewallOptions {
   std::uint32_t repetitions = 5;
   double seconds = 1.0;  ///< measured time of each repetition
   std::uint64_t seed = 1;
-  bool stage_cycles = true;
 };
 
 /// Establishes all connections by their handshakes, then measures. Fails if a packet was lost, dropped or miscounted.

@@ -1,6 +1,8 @@
 #include "bench/rig.h"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <expected>

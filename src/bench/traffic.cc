@@ -1,13 +1,11 @@
 #include "bench/traffic.h"
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -114,8 +112,8 @@ base::Result<std::vector<Connection>> make_connections(const firewall::Ruleset& 
   for (const firewall::Rule& rule : ruleset.rules) {
     if (can_hold_tcp(rule)) rules.push_back(&rule);
   }
-  static const firewall::Rule kAnything;
-  if (rules.empty()) rules.push_back(&kAnything);
+  static const firewall::Rule anything;
+  if (rules.empty()) rules.push_back(&anything);
   base::Random random(seed);
   Taken taken(count);
   std::vector<Connection> connections;

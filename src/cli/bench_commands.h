@@ -8,7 +8,5 @@
 namespace ringplane::cli {
 
 void add_bench_firewall(CLI::App& bench, Command& chosen);
-void add_bench_classify(CLI::App& bench, Command& chosen);
-void add_bench_compile(CLI::App& bench, Command& chosen);
 
 }  // namespace ringplane::cli

@@ -1,4 +1,3 @@
-#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -11,6 +10,7 @@
 #include "cli/bench_commands.h"
 #include "cli/bench_words.h"
 #include "cli/commands.h"
+#include "cli/count_text.h"
 
 namespace ringplane::cli {
 namespace {

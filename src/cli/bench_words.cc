@@ -16,9 +16,7 @@
 namespace ringplane::cli {
 
 void add_bench_rules(CLI::App& command, std::string& rules) {
-  command.add_option("--rules", rules,
-                     "a pf.conf, a ClassBench file (plain or .xz), the name of a shared set such as acl1_100k, or "
-                     "synth:N; default: one rule that passes all TCP");
+  command.add_option("--rules", rules, "a pf.conf; default: rules that let all TCP in and keep state");
 }
 
 base::Result<std::shared_ptr<const firewall::Policy>> bench_policy(const std::string& rules) {

@@ -8,7 +8,6 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "base/result.h"
-#include "cli/count_text.h"
 #include "firewall/policy.h"
 
 namespace ringplane::cli {

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/branchless.h"
 #include "flow/flow.h"
 #include "wire/packet.h"
 
@@ -25,9 +26,9 @@ inline constexpr std::uint32_t kLateAckBytes = 66'000;
       wire::tcp_flag::kSyn | wire::tcp_flag::kFin | wire::tcp_flag::kRst | wire::tcp_flag::kAck;
   const std::size_t from = static_cast<std::size_t>(flow.direction_of(packet));
   const std::size_t to = 1 - from;
-  const bool ordinary = packet.is_tcp() & ((packet.tcp_flags & kJudged) == wire::tcp_flag::kAck) &
-                        ((flow.peer[0] & 0x0f) == kEstablished) & ((flow.peer[1] & 0x0f) == kEstablished) &
-                        !flow.has(flow_flag::kPickedUp);
+  const bool ordinary = base::all_hold(packet.is_tcp(), (packet.tcp_flags & kJudged) == wire::tcp_flag::kAck,
+                                       (flow.peer[0] & 0x0f) == kEstablished, (flow.peer[1] & 0x0f) == kEstablished,
+                                       !flow.has(flow_flag::kPickedUp));
   if (!ordinary) return false;
   // Scales are agreed on by now: no nibble is "unknown".
   const unsigned scale = flow.peer[from] >> 4;
@@ -38,7 +39,7 @@ inline constexpr std::uint32_t kLateAckBytes = 66'000;
   const auto above_oldest = static_cast<std::int32_t>(packet.tcp_seq - (flow.sent_end[from] - to_window));
   const std::uint32_t ack_below = flow.sent_end[to] - packet.tcp_ack;
   const bool acceptable =
-      (beyond_allowed <= 0) & (above_oldest >= 0) & (ack_below <= std::max(2 * from_window, kLateAckBytes));
+      base::all_hold(beyond_allowed <= 0, above_oldest >= 0, ack_below <= std::max(2 * from_window, kLateAckBytes));
   if (!acceptable) return false;
   flow.max_window[from] = std::max(flow.max_window[from], packet.tcp_window);
   const auto sent_more = static_cast<std::int32_t>(end - flow.sent_end[from]);

@@ -28,6 +28,7 @@
 #include <span>
 #include <vector>
 
+#include "base/branchless.h"
 #include "base/counter.h"
 #include "base/hash.h"
 #include "base/ids.h"
@@ -199,9 +200,9 @@ class FlowTable {
   [[nodiscard]] bool same_key(std::uint32_t record, const wire::FlowKey& key, std::uint64_t hash) const noexcept {
     const Flow& flow = flows_[record];
     const bool ipv4 = key.family == wire::Family::kIpv4;
-    const bool same = (flow.addresses == (ipv4 ? packed_ipv4(key) : hash)) &
-                      (base::load64(flow.port.data()) == base::load64(key.port.data())) &
-                      (flow.protocol == key.protocol) & (flow.family == key.family);
+    const bool same = base::all_hold(flow.addresses == (ipv4 ? packed_ipv4(key) : hash),
+                                     base::load64(flow.port.data()) == base::load64(key.port.data()),
+                                     flow.protocol == key.protocol, flow.family == key.family);
     return same && (ipv4 || ipv6_addresses_[record] == key.address);
   }
   /// Inlined always: g++ 12 takes a function that only prefetches for one without effect, and drops calls of it.

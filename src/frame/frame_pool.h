@@ -18,9 +18,7 @@ class FramePool {
   FramePool(const Arena& arena, std::uint32_t first, std::uint32_t count);
 
   /// A buffer's start address + headroom, or kNone when there are none left.
-  [[nodiscard]] std::uint64_t take() noexcept {
-    return free_count_ == 0 ? kNone : coloured(free_[--free_count_]);
-  }
+  [[nodiscard]] std::uint64_t take() noexcept { return free_count_ == 0 ? kNone : coloured(free_[--free_count_]); }
   /// Takes up to `wanted` buffer addresses (with headroom) into `out`; returns how many.
   [[nodiscard]] std::uint32_t take(std::uint64_t* out, std::uint32_t wanted) noexcept;
   /// Gives back the buffer that holds `address`; it must be one of this pool's range.

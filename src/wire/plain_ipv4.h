@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/branchless.h"
 #include "wire/bytes.h"
 #include "wire/flow_key.h"
 #include "wire/packet.h"
@@ -25,9 +26,9 @@ class PlainIpv4 {
     const auto type_to_total = load<std::uint64_t>(at + 12);  // EtherType, version, TOS, total length, identification
     const auto offset_to_protocol = load<std::uint32_t>(at + kIp + 6);  // fragment offset, TTL, protocol
     const std::size_t total = std::byteswap(static_cast<std::uint16_t>(type_to_total >> 32));
-    const bool plain = ((type_to_total & 0xff'ffff) == 0x45'0008) & ((offset_to_protocol & 0xff3f) == 0) &
-                       (total + kIp <= frame.size()) & has_checksum(at) &
-                       is_possible(load<std::uint64_t>(at + kIp + 12));
+    const bool plain =
+        base::all_hold((type_to_total & 0xff'ffff) == 0x45'0008, (offset_to_protocol & 0xff3f) == 0,
+                       total + kIp <= frame.size(), has_checksum(at), is_possible(load<std::uint64_t>(at + kIp + 12)));
     if (!plain) return false;
     const auto protocol = static_cast<std::uint8_t>(offset_to_protocol >> 24);
     if (protocol == protocol::kTcp) {

@@ -49,8 +49,7 @@ constexpr int kSleepMs = 100;
 
 Worker::Worker(const WorkerOptions& options, const frame::Arena& arena, frame::FramePool& pool,
                std::uint32_t frames_per_worker, const std::vector<std::unique_ptr<Mailbox>>& mailboxes)
-    : arena_(arena),
-      pool_(pool),
+    : pool_(pool),
       mailbox_(*mailboxes[options.id.value]),
       exit_(options.id, arena, pool, frames_per_worker, mailboxes, tables_.counters),
       pipeline_(arena, tables_, exit_),

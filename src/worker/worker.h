@@ -80,7 +80,6 @@ class Worker {
   void take_snapshot(SnapshotChange& change);
   void sleep();
 
-  const frame::Arena& arena_;
   frame::FramePool& pool_;
   Mailbox& mailbox_;
   WorkerTables tables_;
