@@ -9,12 +9,14 @@
 #include <iterator>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/hash.h"
 #include "base/ids.h"
 #include "firewall/decision.h"
 #include "firewall/match_key.h"
+#include "firewall/rule_tables.h"
 #include "firewall/ruleset.h"
 #include "firewall/table_overlay.h"
 #include "wire/ip_address.h"
@@ -138,16 +140,21 @@ void put_address(const AddressMatch& match, std::array<std::uint8_t, 16>& bytes,
 
 Classifier::Classifier(const Ruleset& ruleset) : ruleset_(&ruleset) {
   compile_rules();
+  build_tables();
   for (const Way way : {Way::kIn, Way::kOut}) {
     build_space(way, wire::Family::kIpv4);
     build_space(way, wire::Family::kIpv6);
   }
+  drop_plain_rules();
   is_pure_ = {};
+  in_tables_ = {};
 }
 
 void Classifier::compile_rules() {
   const std::vector<Rule>& rules = ruleset_->rules;
   rules_.reserve(rules.size());
+  compiled_at_.reserve(rules.size());
+  verdicts_.reserve(rules.size());
   is_pure_.assign(rules.size(), false);
   std::vector<bool> walked(rules.size(), false);
   for (std::uint32_t i = 0; i < rules.size(); ++i) {
@@ -161,6 +168,8 @@ void Classifier::compile_rules() {
     if (walked[i]) impure_.push_back(i);
     if (inside_walked) compiled.parent = Rule::kNone;  // the walk itself has tested the anchor
     rules_.push_back(compiled);
+    compiled_at_.push_back(i);
+    verdicts_.push_back(verdict_of(rule));
   }
   impure_after_.resize(impure_.size());
   for (std::size_t at = 0; at < impure_.size(); ++at) {
@@ -216,8 +225,8 @@ CompiledRule Classifier::compile(const Rule& rule) {
 }
 
 std::uint32_t Classifier::rank_of(std::uint32_t rule) const noexcept {
-  if ((rules_[rule].bits & kQuick) != 0) return rule;
-  const auto count = static_cast<std::uint32_t>(rules_.size());
+  if (ruleset_->rules[rule].quick) return rule;
+  const auto count = static_cast<std::uint32_t>(ruleset_->rules.size());
   return count + (count - 1 - rule);
 }
 
@@ -288,6 +297,65 @@ std::uint32_t Classifier::hash_of(const KeyWords& words, const Tuple& tuple) noe
   return static_cast<std::uint32_t>(mixed ^ (mixed >> 32));
 }
 
+HotRule Classifier::hot_rule_of(std::uint32_t index) const noexcept {
+  const CompiledRule& rule = rules_[index];
+  HotRule hot{.rank = rank_of(index), .tcp_flags = rule.tcp_flags, .tcp_flags_mask = rule.tcp_flags_mask};
+  const auto address = [&rule](const auto& bytes, Bit prefix, Bit negated, unsigned length, std::uint32_t& value,
+                               std::uint32_t& mask) {
+    if ((rule.bits & (prefix | negated)) != prefix) return;
+    mask = static_cast<std::uint32_t>(top_bits(length) >> 32);
+    value = static_cast<std::uint32_t>(load_be64(bytes.data()) >> 32) & mask;
+  };
+  address(rule.source, kSourcePrefix, kSourceNegated, rule.source_length, hot.source, hot.source_mask);
+  address(rule.destination, kDestinationPrefix, kDestinationNegated, rule.destination_length, hot.destination,
+          hot.destination_mask);
+  if ((rule.bits & kSourcePortNegated) == 0) {
+    hot.source_port_low = rule.source_port_low;
+    hot.source_port_high = rule.source_port_high;
+  }
+  if ((rule.bits & kDestinationPortNegated) == 0) {
+    hot.destination_port_low = rule.destination_port_low;
+    hot.destination_port_high = rule.destination_port_high;
+  }
+  constexpr std::uint32_t kMore = kSourceTable | kSourceNegated | kDestinationTable | kDestinationNegated |
+                                  kSourcePortNegated | kDestinationPortNegated | kIcmpType | kIcmpCode | kTos |
+                                  kFragment;
+  const bool more =
+      (rule.bits & kMore) != 0 || rule.parent != Rule::kNone || port_sets_[rule.port_set] != Rule::kEveryPort;
+  const auto want_if = [](bool condition, Want want) { return condition ? std::uint32_t{want} : 0U; };
+  hot.protocol = (rule.bits & kProtocol) != 0 ? rule.protocol : 0;
+  hot.wants = static_cast<std::uint8_t>(
+      want_if((rule.bits & kWayOut) == 0, kWantIn) | want_if((rule.bits & kWayIn) == 0, kWantOut) |
+      want_if((rule.bits & (kSourcePort | kDestinationPort)) != 0, kWantPorts) |
+      want_if(rule.tcp_flags_mask != 0, kWantFlags) | want_if((rule.bits & kNoIcmpReply) != 0, kWantNoReply) |
+      want_if(more, kWantMore) | want_if((rule.bits & kProtocol) != 0, kWantProtocol));
+  return hot;
+}
+
+void Classifier::build_tables() {
+  in_tables_.assign(rules_.size(), false);
+  std::vector<HotRule> hot;
+  for (std::uint32_t i = 0; i < rules_.size() && hot.size() < RuleTables::kMaxRules; ++i) {
+    if (!is_pure_[i] || (rules_[i].bits & kIpv4) == 0) continue;
+    hot.push_back(hot_rule_of(i));
+    in_tables_[i] = true;
+  }
+  hot.shrink_to_fit();
+  for (const std::uint32_t rank : tables_.build(std::move(hot))) in_tables_[rule_of_rank(rank)] = false;
+}
+
+/// Frees the cache line of each rule of which HotRule says all and that nothing else looks at.
+void Classifier::drop_plain_rules() {
+  std::vector<CompiledRule> kept;
+  for (std::uint32_t i = 0; i < rules_.size(); ++i) {
+    const bool plain = in_tables_[i] && (rules_[i].bits & kIpv6) == 0 && (hot_rule_of(i).wants & kWantMore) == 0;
+    compiled_at_[i] = plain ? kNoRank : static_cast<std::uint32_t>(kept.size());
+    if (!plain) kept.push_back(rules_[i]);
+  }
+  kept.shrink_to_fit();
+  rules_ = std::move(kept);
+}
+
 /// Rules that crowd one hash key because lengths were rounded get a tuple of their exact lengths.
 void Classifier::refine(std::vector<Entry>& entries, std::span<const CompiledRule> rules, wire::Family family) {
   constexpr std::uint32_t kCrowd = 8;
@@ -306,6 +374,7 @@ void Classifier::build_space(Way way, wire::Family family) {
   std::vector<Entry> entries;
   for (std::uint32_t i = 0; i < rules_.size(); ++i) {
     if (!is_pure_[i] || (rules_[i].bits & wanted) != wanted) continue;
+    if (family == wire::Family::kIpv4 && in_tables_[i]) continue;
     const Tuple tuple = tuple_of(rules_[i], family, false);
     entries.push_back({.tuple = tuple, .hash = hash_of(words_of(rules_[i]), tuple), .rank = rank_of(i), .rule = i});
   }
@@ -394,24 +463,23 @@ bool Classifier::matches_own(const CompiledRule& rule, const MatchKey& key,
 
 bool Classifier::matches(std::uint32_t index, const MatchKey& key, TagId tag,
                          const TableOverlay* overlay) const noexcept {
-  const CompiledRule& rule = rules_[index];
+  const CompiledRule& rule = compiled(index);
   if (!matches_own(rule, key, overlay)) return false;
   if (rule.probability != 0 && !probability_holds(ruleset_->rules[index], index, key.random)) return false;
   if (rule.tagged != kNoTag && (rule.tagged == tag) == ((rule.bits & kTaggedNegated) != 0)) return false;
-  for (std::uint32_t parent = rule.parent; parent != Rule::kNone; parent = rules_[parent].parent) {
-    if (!matches_own(rules_[parent], key, overlay)) return false;
+  for (std::uint32_t parent = rule.parent; parent != Rule::kNone; parent = compiled(parent).parent) {
+    if (!matches_own(compiled(parent), key, overlay)) return false;
   }
   return true;
 }
 
-std::uint32_t Classifier::best_pure(const MatchKey& key, std::uint32_t end,
-                                    const TableOverlay* overlay) const noexcept {
+std::uint32_t Classifier::best_by_tuples(const MatchKey& key, std::uint32_t end, std::uint32_t best,
+                                         const TableOverlay* overlay) const noexcept {
   const Space& space = spaces_[space_index(key.way, key.family)];
-  if (space.slots.empty()) return Rule::kNone;
+  if (space.slots.empty()) return best;
   const KeyWords words = words_of(key);
   const std::size_t mask = space.slots.size() - 1;
-  std::uint32_t best = Rule::kNone;
-  std::uint32_t best_rank = kNoRank;
+  std::uint32_t best_rank = best == Rule::kNone ? kNoRank : rank_of(best);
   for (const RankedTuple& ranked : space.tuples) {
     if (ranked.best_rank >= best_rank) break;
     const std::uint32_t hash = hash_of(words, ranked.tuple);
@@ -469,38 +537,119 @@ Classifier::ImpureResult Classifier::walk_impure(const MatchKey& key, std::uint3
   }
 }
 
+/// `slots[i]`: the key of header i of the block.
+struct Classifier::Question {
+  const Classifier* classifier;
+  std::span<const MatchKey> keys;
+  std::array<std::uint8_t, HeaderBlock::kCapacity> slots;
+  std::uint32_t end;
+  const TableOverlay* overlay;
+
+  static bool holds(const void* context, std::uint32_t rank, std::uint32_t index) noexcept {
+    const auto& self = *static_cast<const Question*>(context);
+    const std::uint32_t rule = self.classifier->rule_of_rank(rank);
+    if (rule >= self.end) return false;
+    return self.classifier->compiled_at_[rule] == kNoRank ||
+           self.classifier->matches(rule, self.keys[self.slots[index]], kNoTag, self.overlay);
+  }
+};
+
+void Classifier::add_header(const MatchKey& key, HeaderBlock& block) noexcept {
+  const bool tcp = key.protocol == wire::protocol::kTcp;
+  const bool ports = !key.is_fragment && (tcp || key.protocol == wire::protocol::kUdp);
+  const std::uint32_t i = block.count++;
+  block.source[i] = key.source.ipv4();
+  block.destination[i] = key.destination.ipv4();
+  block.ports[i] = ports ? (std::uint32_t{key.source_port} << 16) | key.destination_port : 0;
+  block.protocol[i] = key.protocol;
+  block.best[i] = kNoRank;
+  block.tcp_flags[i] = key.tcp_flags;
+  block.judged_flags[i] = tcp ? 0xff : 0;
+  block.has[i] = static_cast<std::uint8_t>(kWantMore | kWantProtocol | (key.way == Way::kIn ? kWantIn : kWantOut) |
+                                           (ports ? kWantPorts : 0) | (tcp && key.is_fragment ? 0 : kWantFlags) |
+                                           (is_icmp_query_reply(key) ? 0 : kWantNoReply));
+}
+
+std::uint32_t Classifier::best_pure(const MatchKey& key, std::uint32_t end,
+                                    const TableOverlay* overlay) const noexcept {
+  std::uint32_t best = Rule::kNone;
+  if (key.family == wire::Family::kIpv4 && !tables_.empty()) {
+    HeaderBlock block;
+    add_header(key, block);
+    const Question question{.classifier = this, .keys = {&key, 1}, .slots = {}, .end = end, .overlay = overlay};
+    tables_.lookup(block, {.always = end < verdicts_.size(), .context = &question, .hold = &Question::holds}, width_);
+    if (block.best[0] != kNoRank) best = rule_of_rank(block.best[0]);
+  }
+  return best_by_tuples(key, end, best, overlay);
+}
+
+void Classifier::best_of_block(std::span<const MatchKey> keys, std::span<std::uint32_t> winners,
+                               const TableOverlay* overlay) const noexcept {
+  const auto count = static_cast<std::uint32_t>(verdicts_.size());
+  HeaderBlock block;
+  Question question{.classifier = this, .keys = keys, .slots = {}, .end = count, .overlay = overlay};
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    winners[i] = Rule::kNone;
+    if (keys[i].family != wire::Family::kIpv4) continue;
+    question.slots[block.count] = static_cast<std::uint8_t>(i);
+    add_header(keys[i], block);
+  }
+  tables_.lookup(block, {.context = &question, .hold = &Question::holds}, width_);
+  for (std::uint32_t n = 0; n < block.count; ++n) {
+    if (block.best[n] == kNoRank) continue;
+    const std::uint32_t rule = rule_of_rank(block.best[n]);
+    winners[question.slots[n]] = rule;
+    __builtin_prefetch(&verdicts_[rule]);
+  }
+  for (std::size_t i = 0; i < keys.size(); ++i) winners[i] = best_by_tuples(keys[i], count, winners[i], overlay);
+}
+
+std::uint32_t Classifier::merge_impure(const MatchKey& key, std::uint32_t winner, const TableOverlay* overlay,
+                                       Decision& decision) const noexcept {
+  const bool is_quick = winner != Rule::kNone && ruleset_->rules[winner].quick;
+  const std::uint32_t end = is_quick ? winner : static_cast<std::uint32_t>(verdicts_.size());
+  const ImpureResult impure = walk_impure(key, end, overlay, decision);
+  // If an impure quick rule ended it first, only what stands before that counts.
+  if (impure.is_ended) winner = best_pure(key, impure.stop, overlay);
+  if (is_quick && !impure.is_ended) return winner;
+  const bool impure_is_later =
+      impure.last_match != Rule::kNone && (winner == Rule::kNone || impure.last_match > winner);
+  return impure_is_later ? impure.last_match : winner;
+}
+
+bool Classifier::is_skipped(const MatchKey& key) const noexcept {
+  return key.port.value < base::kMaxPorts && ((ruleset_->options.skip >> key.port.value) & 1U) != 0;
+}
+
 Decision Classifier::classify(const MatchKey& key, const TableOverlay* overlay) const noexcept {
-  Decision decision{.tag = key.tag};
-  if (key.port.value < base::kMaxPorts && ((ruleset_->options.skip >> key.port.value) & 1U) != 0) {
-    decision.skipped = true;
-    return decision;
-  }
-  const auto count = static_cast<std::uint32_t>(rules_.size());
-  std::uint32_t winner = best_pure(key, count, overlay);
-  if (!impure_.empty()) {
-    const bool is_quick = winner != Rule::kNone && (rules_[winner].bits & kQuick) != 0;
-    const std::uint32_t end = is_quick ? winner : count;
-    const ImpureResult impure = walk_impure(key, end, overlay, decision);
-    if (impure.is_ended) {  // an impure quick rule ended it first: only what stands before that counts
-      winner = best_pure(key, impure.stop, overlay);
-    }
-    const bool pure_quick_decides = is_quick && !impure.is_ended;
-    if (!pure_quick_decides && impure.last_match != Rule::kNone &&
-        (winner == Rule::kNone || impure.last_match > winner)) {
-      winner = impure.last_match;
-    }
-  }
-  if (winner != Rule::kNone) apply_rule(ruleset_->rules[winner], base::RuleId{winner}, key, decision);
+  Decision decision;
+  classify_burst({&key, 1}, {&decision, 1}, overlay);
   return decision;
 }
 
 void Classifier::classify_burst(std::span<const MatchKey> keys, std::span<Decision> decisions,
                                 const TableOverlay* overlay) const noexcept {
-  for (std::size_t i = 0; i < keys.size(); ++i) decisions[i] = classify(keys[i], overlay);
+  std::array<std::uint32_t, HeaderBlock::kCapacity> winners;
+  for (std::size_t first = 0; first < keys.size(); first += HeaderBlock::kCapacity) {
+    const auto some = keys.subspan(first, std::min<std::size_t>(HeaderBlock::kCapacity, keys.size() - first));
+    best_of_block(some, winners, overlay);
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      Decision& decision = decisions[first + i];
+      decision = {.tag = some[i].tag};
+      if (is_skipped(some[i])) {
+        decision.skipped = true;
+        continue;
+      }
+      const std::uint32_t winner = impure_.empty() ? winners[i] : merge_impure(some[i], winners[i], overlay, decision);
+      if (winner != Rule::kNone) apply_rule(verdicts_[winner], base::RuleId{winner}, some[i], decision);
+    }
+  }
 }
 
 std::size_t Classifier::memory_bytes() const noexcept {
-  std::size_t bytes = rules_.capacity() * sizeof(CompiledRule) + port_sets_.capacity() * sizeof(std::uint64_t) +
+  std::size_t bytes = tables_.memory_bytes() + verdicts_.capacity() * sizeof(RuleVerdict) +
+                      compiled_at_.capacity() * sizeof(std::uint32_t) + rules_.capacity() * sizeof(CompiledRule) +
+                      port_sets_.capacity() * sizeof(std::uint64_t) +
                       (impure_.capacity() + impure_after_.capacity()) * sizeof(std::uint32_t);
   for (const Space& space : spaces_) {
     bytes += space.tuples.capacity() * sizeof(RankedTuple) + space.slots.capacity() * sizeof(Slot) +

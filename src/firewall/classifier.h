@@ -2,10 +2,12 @@
 //
 // Most rules are *pure*: whether they match depends on the packet alone. Of the pure rules that match, the winner is
 // known beforehand: the first quick one, else the last other one. So each has a fixed rank (lower wins), and the best
-// matching rank is looked for. Rules are grouped into tuples: same prefix lengths of both addresses, same number of
-// leading bits of both ports, with or without protocol. A tuple is one key in a hash table, shared by all tuples of
-// (way, family); its list of rules, by rank, is checked in full (ranges, flags, interface, tables, negations), so that
-// a hash collision costs time, never correctness. Tuples are asked best rank first, until none left can win.
+// matching rank is looked for. IPv4 rules are in merged hash tables that answer for many headers at a time
+// (rule_tables.h). What these leave over, and IPv6, is grouped into tuples: same prefix lengths of both addresses, same
+// number of leading bits of both ports, with or without protocol. A tuple is one key in a hash table, shared by all
+// tuples of (way, family); its list of rules, by rank, is checked in full (ranges, flags, interface, tables,
+// negations), so that a hash collision costs time, never correctness. Tuples are asked best rank first, until none left
+// can win.
 //
 // Impure are `match` rules, tags, probabilities, quick anchors and all that stands inside such anchors: they are walked
 // in order, up to the pure quick rule that ends the evaluation, and the results are merged by position. A `match` that
@@ -22,6 +24,7 @@
 
 #include "firewall/decision.h"
 #include "firewall/match_key.h"
+#include "firewall/rule_tables.h"
 #include "firewall/ruleset.h"
 #include "firewall/table_overlay.h"
 
@@ -65,10 +68,13 @@ class Classifier {
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
   /// Rules that are walked one by one.
   [[nodiscard]] std::size_t impure_count() const noexcept { return impure_.size(); }
-  /// Hash tuples that a packet of this kind may be asked against.
-  [[nodiscard]] std::size_t tuple_count(Way way, wire::Family family) const noexcept {
-    return spaces_[space_index(way, family)].tuples.size();
+  /// Hash tables that a packet of this kind may be asked against.
+  [[nodiscard]] std::size_t table_count(Way way, wire::Family family) const noexcept {
+    const std::size_t merged = family == wire::Family::kIpv4 ? tables_.table_count() : 0;
+    return merged + spaces_[space_index(way, family)].tuples.size();
   }
+  /// For tests: lookups by narrower vectors than the processor has.
+  void use_vectors(VectorWidth width) noexcept { width_ = width; }
 
  private:
   static constexpr std::uint32_t kNoRank = 0xffffffff;
@@ -123,12 +129,24 @@ class Classifier {
   [[nodiscard]] static KeyWords words_of(const CompiledRule& rule) noexcept;
   [[nodiscard]] static Tuple tuple_of(const CompiledRule& rule, wire::Family family, bool exact) noexcept;
 
+  struct Question;  // what MoreConditions are asked about
+
   void compile_rules();
+  void build_tables();
+  [[nodiscard]] HotRule hot_rule_of(std::uint32_t index) const noexcept;
+  void drop_plain_rules();
   [[nodiscard]] CompiledRule compile(const Rule& rule);
   void build_space(Way way, wire::Family family);
   static void refine(std::vector<Entry>& entries, std::span<const CompiledRule> rules, wire::Family family);
   static void fill(Space& space, std::vector<Entry>& entries);
   [[nodiscard]] std::uint32_t rank_of(std::uint32_t rule) const noexcept;
+  [[nodiscard]] std::uint32_t rule_of_rank(std::uint32_t rank) const noexcept {
+    const auto count = static_cast<std::uint32_t>(verdicts_.size());
+    return rank < count ? rank : 2 * count - 1 - rank;
+  }
+  [[nodiscard]] const CompiledRule& compiled(std::uint32_t rule) const noexcept { return rules_[compiled_at_[rule]]; }
+  static void add_header(const MatchKey& key, HeaderBlock& block) noexcept;
+  [[nodiscard]] bool is_skipped(const MatchKey& key) const noexcept;
 
   [[nodiscard]] bool matches(std::uint32_t index, const MatchKey& key, TagId tag,
                              const TableOverlay* overlay) const noexcept;
@@ -139,14 +157,28 @@ class Classifier {
   /// The winning pure rule with an index below `end`; Rule::kNone: none.
   [[nodiscard]] std::uint32_t best_pure(const MatchKey& key, std::uint32_t end,
                                         const TableOverlay* overlay) const noexcept;
+  /// As best_pure(), given what the tables say (Rule::kNone: nothing, or they were not asked): only by the tuples.
+  [[nodiscard]] std::uint32_t best_by_tuples(const MatchKey& key, std::uint32_t end, std::uint32_t best,
+                                             const TableOverlay* overlay) const noexcept;
+  /// For up to a block of keys that are not skipped: the best pure rule of each.
+  void best_of_block(std::span<const MatchKey> keys, std::span<std::uint32_t> winners,
+                     const TableOverlay* overlay) const noexcept;
+  /// The rule that decides, given the best pure one; decision gets tag and log of impure rules.
+  [[nodiscard]] std::uint32_t merge_impure(const MatchKey& key, std::uint32_t winner, const TableOverlay* overlay,
+                                           Decision& decision) const noexcept;
   [[nodiscard]] ImpureResult walk_impure(const MatchKey& key, std::uint32_t end, const TableOverlay* overlay,
                                          Decision& decision) const noexcept;
 
   const Ruleset* ruleset_;
+  std::vector<RuleVerdict> verdicts_;       // by rule
+  std::vector<std::uint32_t> compiled_at_;  // by rule: place in rules_; kNoRank: HotRule says it all
   std::vector<CompiledRule> rules_;
+  RuleTables tables_;
+  VectorWidth width_ = widest_vectors();
   std::vector<std::uint64_t> port_sets_;
   std::array<Space, 4> spaces_;
-  std::vector<bool> is_pure_;                // may be a candidate in a space
+  std::vector<bool> is_pure_;                // may be a candidate in a table or space
+  std::vector<bool> in_tables_;              // while compiling: IPv4 packets meet it there
   std::vector<std::uint32_t> impure_;        // indexes in order
   std::vector<std::uint32_t> impure_after_;  // of an anchor: position in impure_ behind all that is inside it
 };

@@ -68,7 +68,7 @@ void classify(benchmark::State& state) {
     benchmark::DoNotOptimize(decisions.data());
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(keys.size()));
-  state.counters["tuples"] = static_cast<double>(classifier.tuple_count(Way::kIn, wire::Family::kIpv4));
+  state.counters["tuples"] = static_cast<double>(classifier.table_count(Way::kIn, wire::Family::kIpv4));
   state.counters["bytes_per_rule"] =
       static_cast<double>(classifier.memory_bytes()) / static_cast<double>(parsed.ruleset.rules.size());
 }

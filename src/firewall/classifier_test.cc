@@ -19,6 +19,7 @@
 #include "firewall/parser.h"
 #include "firewall/policy.h"
 #include "firewall/random_rules.h"
+#include "firewall/rule_tables.h"
 #include "firewall/ruleset.h"
 #include "firewall/table_overlay.h"
 #include "wire/ip_address.h"
@@ -51,16 +52,24 @@ struct Agreement {
   std::size_t decided = 0;  // by some rule
 };
 
-void compare(const Ruleset& ruleset, const Classifier& classifier, const std::vector<MatchKey>& keys,
+void compare(const Ruleset& ruleset, Classifier& classifier, const std::vector<MatchKey>& keys,
              const TableOverlay* overlay, Agreement& agreement) {
   std::vector<Decision> burst(keys.size());
-  classifier.classify_burst(keys, burst, overlay);
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    const Decision expected = evaluate(ruleset, keys[i], overlay);
+  std::vector<Decision> expected;
+  for (const MatchKey& key : keys) {
+    expected.push_back(evaluate(ruleset, key, overlay));
     ++agreement.compared;
-    if (expected.rule.valid()) ++agreement.decided;
-    ASSERT_EQ(burst[i], expected) << "linear says rule " << expected.rule.value << ", the classifier "
-                                  << burst[i].rule.value << "; packet " << i;
+    if (expected.back().rule.valid()) ++agreement.decided;
+  }
+  for (const VectorWidth width : {VectorWidth::kPlain, VectorWidth::kAvx2, VectorWidth::kAvx512}) {
+    if (width > widest_vectors()) break;
+    classifier.use_vectors(width);
+    classifier.classify_burst(keys, burst, overlay);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      ASSERT_EQ(burst[i], expected[i]) << "linear says rule " << expected[i].rule.value << ", the classifier "
+                                       << burst[i].rule.value << "; packet " << i << ", vectors "
+                                       << static_cast<int>(width);
+    }
   }
 }
 
@@ -78,7 +87,7 @@ TEST(Classifier, decides_as_the_linear_evaluator_over_random_rules_and_packets) 
     ParseResult parsed = parse({.name = "random", .text = text}, environment);
     ASSERT_TRUE(parsed.ok()) << errors_of(parsed);
     const Policy policy(std::move(parsed.ruleset));
-    const Classifier classifier(policy.ruleset());
+    Classifier classifier(policy.ruleset());
     std::vector<MatchKey> keys;
     for (int i = 0; i < 250; ++i) keys.push_back(rules.packet(policy.ruleset()));
     compare(policy.ruleset(), classifier, keys, nullptr, agreement);
@@ -104,7 +113,7 @@ TEST(Classifier, finds_one_rule_among_many_that_differ_by_address_and_port) {
   ASSERT_TRUE(parsed.ok()) << errors_of(parsed);
   const Classifier classifier(parsed.ruleset);
   EXPECT_EQ(classifier.impure_count(), 0U);
-  EXPECT_LE(classifier.tuple_count(Way::kIn, wire::Family::kIpv4), 4U);
+  EXPECT_LE(classifier.table_count(Way::kIn, wire::Family::kIpv4), 4U);
   EXPECT_LE(classifier.memory_bytes(), parsed.ruleset.rules.size() * 160);
   MatchKey key{.source = wire::IpAddress::from_ipv4(0x0a130507),
                .destination = wire::IpAddress::from_ipv4(0x01020304),

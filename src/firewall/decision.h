@@ -36,8 +36,32 @@ static_assert(sizeof(Decision) <= 16);
   return base::DropReason::none;
 }
 
+/// What follows from a rule that decides; so small that the verdicts of many rules stay in the cache.
+struct RuleVerdict {
+  Action action = Action::kPass;
+  StateKind state = StateKind::kNone;
+  LogKind log = LogKind::kNone;
+  BlockReturn block_return = BlockReturn::kDrop;
+  std::uint8_t return_ttl = 0;
+  std::uint8_t return_icmp_code = 0;
+  std::uint8_t return_icmp6_code = 0;
+  bool allow_opts = false;
+};
+static_assert(sizeof(RuleVerdict) == 8);
+
+[[nodiscard]] inline RuleVerdict verdict_of(const Rule& rule) noexcept {
+  return {.action = rule.action,
+          .state = rule.state,
+          .log = rule.log,
+          .block_return = rule.block_return,
+          .return_ttl = rule.return_ttl,
+          .return_icmp_code = rule.return_icmp_code,
+          .return_icmp6_code = rule.return_icmp6_code,
+          .allow_opts = rule.allow_opts};
+}
+
 /// Fills in what follows from the deciding rule: action, state, reply, options. Keeps tag and log.
-inline void apply_rule(const Rule& rule, base::RuleId id, const MatchKey& key, Decision& decision) noexcept {
+inline void apply_rule(const RuleVerdict& rule, base::RuleId id, const MatchKey& key, Decision& decision) noexcept {
   decision.rule = id;
   decision.action = rule.action;
   decision.state = rule.state;

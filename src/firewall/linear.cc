@@ -64,7 +64,7 @@ class Walk {
     (void)run_range(0, static_cast<std::uint32_t>(ruleset_.rules.size()));
     decision.log = log_;
     decision.tag = key_.tag;
-    if (best_.valid()) apply_rule(ruleset_.rule(best_), best_, key_, decision);
+    if (best_.valid()) apply_rule(verdict_of(ruleset_.rule(best_)), best_, key_, decision);
     return decision;
   }
 

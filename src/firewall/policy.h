@@ -29,6 +29,7 @@ class Policy {
   [[nodiscard]] const Ruleset& ruleset() const noexcept { return ruleset_; }
   [[nodiscard]] const Options& options() const noexcept { return ruleset_.options; }
   [[nodiscard]] const Rule& rule(base::RuleId id) const noexcept { return ruleset_.rule(id); }
+  [[nodiscard]] const Classifier& classifier() const noexcept { return classifier_; }
   [[nodiscard]] std::size_t rule_count() const noexcept { return ruleset_.rules.size(); }
 
   /// Any thread; no allocation.
