@@ -9,6 +9,9 @@ void add_bench(CLI::App& app, Command& chosen) {
   CLI::App* bench = app.add_subcommand("bench", "measures this build on this machine; prints one JSON document");
   bench->require_subcommand(1);
   add_bench_firewall(*bench, chosen);
+  add_bench_connect(*bench, chosen);
+  add_bench_classify(*bench, chosen);
+  add_bench_compile(*bench, chosen);
 }
 
 }  // namespace ringplane::cli

@@ -8,5 +8,8 @@
 namespace ringplane::cli {
 
 void add_bench_firewall(CLI::App& bench, Command& chosen);
+void add_bench_connect(CLI::App& bench, Command& chosen);
+void add_bench_classify(CLI::App& bench, Command& chosen);
+void add_bench_compile(CLI::App& bench, Command& chosen);
 
 }  // namespace ringplane::cli

@@ -1,6 +1,7 @@
 // What the sub-commands of `bench` share: how rules are named, how a report or a failure is printed.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -12,6 +13,10 @@
 
 namespace ringplane::cli {
 
+/// Adds a count such as 10k or 1M.
+void add_bench_count(CLI::App& command, const std::string& name, std::uint64_t& count, const std::string& help);
+/// Adds --repeat, --seconds and --seed.
+void add_bench_runs(CLI::App& command, std::uint32_t& repetitions, double& seconds, std::uint64_t& seed);
 /// Adds --rules.
 void add_bench_rules(CLI::App& command, std::string& rules);
 /// The rules that --rules names; "": one rule that lets all TCP in and keeps state.

@@ -25,44 +25,6 @@
 namespace ringplane::firewall {
 namespace {
 
-enum Bit : std::uint32_t {
-  kWayIn = 1U << 0,
-  kWayOut = 1U << 1,
-  kIpv4 = 1U << 2,
-  kIpv6 = 1U << 3,
-  kProtocol = 1U << 4,
-  kSourcePrefix = 1U << 5,
-  kSourceTable = 1U << 6,
-  kSourceNegated = 1U << 7,
-  kDestinationPrefix = 1U << 8,
-  kDestinationTable = 1U << 9,
-  kDestinationNegated = 1U << 10,
-  kSourcePort = 1U << 11,
-  kSourcePortNegated = 1U << 12,
-  kDestinationPort = 1U << 13,
-  kDestinationPortNegated = 1U << 14,
-  kIcmpType = 1U << 15,
-  kIcmpCode = 1U << 16,
-  kTos = 1U << 17,
-  kFragment = 1U << 18,
-  kNoIcmpReply = 1U << 19,
-  kTaggedNegated = 1U << 20,
-  kQuick = 1U << 21,
-};
-
-constexpr std::uint32_t kLastRef = 1U << 31;
-
-std::uint64_t load_be64(const std::uint8_t* from) noexcept {
-  std::uint64_t value = base::load64(from);
-  if constexpr (std::endian::native == std::endian::little) value = std::byteswap(value);
-  return value;
-}
-
-constexpr std::uint64_t top_bits(unsigned count) noexcept {
-  if (count == 0) return 0;
-  return count >= 64 ? ~std::uint64_t{0} : ~std::uint64_t{0} << (64 - count);
-}
-
 bool prefix_holds(const std::uint8_t* prefix, unsigned length, const wire::IpAddress& address) noexcept {
   const std::uint64_t upper = load_be64(prefix) ^ load_be64(address.bytes.data());
   if (length <= 64) return (upper & top_bits(length)) == 0;
@@ -70,197 +32,12 @@ bool prefix_holds(const std::uint8_t* prefix, unsigned length, const wire::IpAdd
   return upper == 0 && (lower & top_bits(length - 64)) == 0;
 }
 
-struct PortRange {
-  std::uint16_t low = 0;
-  std::uint16_t high = 0xffff;
-  bool negated = false;
-};
-
-constexpr PortRange kNoPort{.low = 1, .high = 0};
-
-PortRange range_of(const PortMatch& match) noexcept {
-  using Operator = PortMatch::Operator;
-  const std::uint16_t first = match.first;
-  const std::uint16_t second = match.second;
-  const auto below = static_cast<std::uint16_t>(first - 1);
-  const auto above = static_cast<std::uint16_t>(first + 1);
-  switch (match.op) {
-    case Operator::kAny: return {};
-    case Operator::kEqual: return {.low = first, .high = first};
-    case Operator::kNotEqual: return {.low = first, .high = first, .negated = true};
-    case Operator::kLess: return first == 0 ? kNoPort : PortRange{.low = 0, .high = below};
-    case Operator::kLessOrEqual: return {.low = 0, .high = first};
-    case Operator::kGreater: return first == 0xffff ? kNoPort : PortRange{.low = above, .high = 0xffff};
-    case Operator::kGreaterOrEqual: return {.low = first, .high = 0xffff};
-    case Operator::kInside:
-      if (second <= first || second - first < 2) return kNoPort;
-      return {.low = above, .high = static_cast<std::uint16_t>(second - 1)};
-    case Operator::kOutside:
-      if (first > second) return {.low = 1, .high = 0, .negated = true};
-      return {.low = first, .high = second, .negated = true};
-    case Operator::kRange:
-      if (first > second) return kNoPort;
-      return {.low = first, .high = second};
-  }
-  return {};
-}
-
-/// Leading bits that all ports of the range share.
-unsigned common_bits(std::uint16_t low, std::uint16_t high) noexcept {
-  return low > high ? 0 : static_cast<unsigned>(std::countl_zero(static_cast<std::uint16_t>(low ^ high)));
-}
-
-/// The next lower of a few prefix lengths, so that there are few tuples.
-unsigned coarse_length(unsigned length, wire::Family family) noexcept {
-  static constexpr std::array<unsigned, 5> kIpv4Steps = {32, 24, 16, 8, 0};
-  static constexpr std::array<unsigned, 6> kIpv6Steps = {128, 64, 48, 32, 16, 0};
-  const std::span<const unsigned> steps =
-      family == wire::Family::kIpv4 ? std::span<const unsigned>(kIpv4Steps) : std::span<const unsigned>(kIpv6Steps);
-  return *std::ranges::find_if(steps, [length](unsigned step) { return step <= length; });
-}
-
-bool changes_flow(const Rule& rule) noexcept {
-  return rule.tag != kNoTag || rule.tagged != kNoTag || rule.probability != 0;
-}
-
-void put_address(const AddressMatch& match, std::array<std::uint8_t, 16>& bytes, std::uint8_t& length,
-                 std::uint32_t& bits, Bit prefix, Bit table, Bit negated) noexcept {
-  if (match.kind == AddressMatch::Kind::kPrefix) {
-    bytes = match.prefix.address.bytes;
-    length = match.prefix.length;
-    bits |= prefix;
-  } else if (match.kind == AddressMatch::Kind::kTable) {
-    std::memcpy(bytes.data(), &match.table, sizeof match.table);
-    bits |= table;
-  }
-  if (match.negated) bits |= negated;
-}
-
 }  // namespace
-
-Classifier::Classifier(const Ruleset& ruleset) : ruleset_(&ruleset) {
-  compile_rules();
-  build_tables();
-  for (const Way way : {Way::kIn, Way::kOut}) {
-    build_space(way, wire::Family::kIpv4);
-    build_space(way, wire::Family::kIpv6);
-  }
-  drop_plain_rules();
-  is_pure_ = {};
-  in_tables_ = {};
-}
-
-void Classifier::compile_rules() {
-  const std::vector<Rule>& rules = ruleset_->rules;
-  rules_.reserve(rules.size());
-  compiled_at_.reserve(rules.size());
-  verdicts_.reserve(rules.size());
-  is_pure_.assign(rules.size(), false);
-  std::vector<bool> walked(rules.size(), false);
-  for (std::uint32_t i = 0; i < rules.size(); ++i) {
-    const Rule& rule = rules[i];
-    CompiledRule compiled = compile(rule);
-    const bool inside_walked = rule.parent != Rule::kNone && walked[rule.parent];
-    const bool is_match = rule.action == Action::kMatch && !rule.is_anchor();
-    walked[i] = inside_walked || changes_flow(rule) || (rule.is_anchor() && rule.quick) ||
-                (is_match && (rule.log != LogKind::kNone || rule.quick));
-    is_pure_[i] = !walked[i] && !rule.is_anchor() && !is_match;
-    if (walked[i]) impure_.push_back(i);
-    if (inside_walked) compiled.parent = Rule::kNone;  // the walk itself has tested the anchor
-    rules_.push_back(compiled);
-    compiled_at_.push_back(i);
-    verdicts_.push_back(verdict_of(rule));
-  }
-  impure_after_.resize(impure_.size());
-  for (std::size_t at = 0; at < impure_.size(); ++at) {
-    const Rule& rule = rules[impure_[at]];
-    if (!rule.is_anchor()) continue;
-    impure_after_[at] = static_cast<std::uint32_t>(
-        std::distance(impure_.begin(), std::lower_bound(impure_.begin(), impure_.end(), rule.anchor_end)));
-  }
-}
-
-CompiledRule Classifier::compile(const Rule& rule) {
-  CompiledRule out;
-  put_address(rule.source, out.source, out.source_length, out.bits, kSourcePrefix, kSourceTable, kSourceNegated);
-  put_address(rule.destination, out.destination, out.destination_length, out.bits, kDestinationPrefix,
-              kDestinationTable, kDestinationNegated);
-  if (rule.way != RuleWay::kOut) out.bits |= kWayIn;
-  if (rule.way != RuleWay::kIn) out.bits |= kWayOut;
-  if (rule.family != wire::Family::kIpv6) out.bits |= kIpv4;
-  if (rule.family != wire::Family::kIpv4) out.bits |= kIpv6;
-  if (rule.protocol >= 0) out.bits |= kProtocol;
-  out.protocol = static_cast<std::uint8_t>(rule.protocol);
-  if (rule.source_port.op != PortMatch::Operator::kAny) {
-    const PortRange range = range_of(rule.source_port);
-    out.bits |= kSourcePort | (range.negated ? kSourcePortNegated : 0U);
-    out.source_port_low = range.low;
-    out.source_port_high = range.high;
-  }
-  if (rule.destination_port.op != PortMatch::Operator::kAny) {
-    const PortRange range = range_of(rule.destination_port);
-    out.bits |= kDestinationPort | (range.negated ? kDestinationPortNegated : 0U);
-    out.destination_port_low = range.low;
-    out.destination_port_high = range.high;
-  }
-  out.tcp_flags = rule.tcp_flags;
-  out.tcp_flags_mask = rule.tcp_flags_mask;
-  if (rule.icmp_type >= 0) out.bits |= kIcmpType;
-  if (rule.icmp_type >= 0 && rule.icmp_code >= 0) out.bits |= kIcmpCode;
-  if (rule.tos >= 0) out.bits |= kTos;
-  out.icmp_type = static_cast<std::uint8_t>(rule.icmp_type);
-  out.icmp_code = static_cast<std::uint8_t>(rule.icmp_code);
-  out.tos = static_cast<std::uint8_t>(rule.tos);
-  if (rule.fragment) out.bits |= kFragment;
-  if (rule.quick) out.bits |= kQuick;
-  if (rule.state == StateKind::kKeep) out.bits |= kNoIcmpReply;
-  out.tagged = rule.tagged;
-  if (rule.tagged_negated) out.bits |= kTaggedNegated;
-  out.probability = rule.probability;
-  out.parent = rule.parent;
-  auto set = std::ranges::find(port_sets_, rule.ports);
-  if (set == port_sets_.end()) set = port_sets_.insert(set, rule.ports);
-  out.port_set = static_cast<std::uint16_t>(std::distance(port_sets_.begin(), set));
-  return out;
-}
 
 std::uint32_t Classifier::rank_of(std::uint32_t rule) const noexcept {
   if (ruleset_->rules[rule].quick) return rule;
   const auto count = static_cast<std::uint32_t>(ruleset_->rules.size());
   return count + (count - 1 - rule);
-}
-
-Classifier::Tuple Classifier::tuple_of(const CompiledRule& rule, wire::Family family, bool exact) noexcept {
-  Tuple tuple;
-  const auto length = [family, exact](unsigned own) {
-    return static_cast<std::uint8_t>(exact ? own : coarse_length(own, family));
-  };
-  const auto port_bits = [exact](std::uint16_t low, std::uint16_t high) {
-    const unsigned common = common_bits(low, high);
-    return static_cast<std::uint8_t>(exact || common == 16 ? common : 0);
-  };
-  if ((rule.bits & (kSourcePrefix | kSourceNegated)) == kSourcePrefix) {
-    tuple.source_length = length(rule.source_length);
-  }
-  if ((rule.bits & (kDestinationPrefix | kDestinationNegated)) == kDestinationPrefix) {
-    tuple.destination_length = length(rule.destination_length);
-  }
-  if ((rule.bits & (kSourcePort | kSourcePortNegated)) == kSourcePort) {
-    tuple.source_port_bits = port_bits(rule.source_port_low, rule.source_port_high);
-  }
-  if ((rule.bits & (kDestinationPort | kDestinationPortNegated)) == kDestinationPort) {
-    tuple.destination_port_bits = port_bits(rule.destination_port_low, rule.destination_port_high);
-  }
-  tuple.with_protocol = (rule.bits & kProtocol) != 0;
-  return tuple;
-}
-
-Classifier::KeyWords Classifier::words_of(const CompiledRule& rule) noexcept {
-  return {.source = {load_be64(rule.source.data()), load_be64(rule.source.data() + 8)},
-          .destination = {load_be64(rule.destination.data()), load_be64(rule.destination.data() + 8)},
-          .source_port = rule.source_port_low,
-          .destination_port = rule.destination_port_low,
-          .protocol = rule.protocol};
 }
 
 Classifier::KeyWords Classifier::words_of(const MatchKey& key) noexcept {
@@ -297,116 +74,9 @@ std::uint32_t Classifier::hash_of(const KeyWords& words, const Tuple& tuple) noe
   return static_cast<std::uint32_t>(mixed ^ (mixed >> 32));
 }
 
-HotRule Classifier::hot_rule_of(std::uint32_t index) const noexcept {
-  const CompiledRule& rule = rules_[index];
-  HotRule hot{.rank = rank_of(index), .tcp_flags = rule.tcp_flags, .tcp_flags_mask = rule.tcp_flags_mask};
-  const auto address = [&rule](const auto& bytes, Bit prefix, Bit negated, unsigned length, std::uint32_t& value,
-                               std::uint32_t& mask) {
-    if ((rule.bits & (prefix | negated)) != prefix) return;
-    mask = static_cast<std::uint32_t>(top_bits(length) >> 32);
-    value = static_cast<std::uint32_t>(load_be64(bytes.data()) >> 32) & mask;
-  };
-  address(rule.source, kSourcePrefix, kSourceNegated, rule.source_length, hot.source, hot.source_mask);
-  address(rule.destination, kDestinationPrefix, kDestinationNegated, rule.destination_length, hot.destination,
-          hot.destination_mask);
-  if ((rule.bits & kSourcePortNegated) == 0) {
-    hot.source_port_low = rule.source_port_low;
-    hot.source_port_high = rule.source_port_high;
-  }
-  if ((rule.bits & kDestinationPortNegated) == 0) {
-    hot.destination_port_low = rule.destination_port_low;
-    hot.destination_port_high = rule.destination_port_high;
-  }
-  constexpr std::uint32_t kMore = kSourceTable | kSourceNegated | kDestinationTable | kDestinationNegated |
-                                  kSourcePortNegated | kDestinationPortNegated | kIcmpType | kIcmpCode | kTos |
-                                  kFragment;
-  const bool more =
-      (rule.bits & kMore) != 0 || rule.parent != Rule::kNone || port_sets_[rule.port_set] != Rule::kEveryPort;
-  const auto want_if = [](bool condition, Want want) { return condition ? std::uint32_t{want} : 0U; };
-  hot.protocol = (rule.bits & kProtocol) != 0 ? rule.protocol : 0;
-  hot.wants = static_cast<std::uint8_t>(
-      want_if((rule.bits & kWayOut) == 0, kWantIn) | want_if((rule.bits & kWayIn) == 0, kWantOut) |
-      want_if((rule.bits & (kSourcePort | kDestinationPort)) != 0, kWantPorts) |
-      want_if(rule.tcp_flags_mask != 0, kWantFlags) | want_if((rule.bits & kNoIcmpReply) != 0, kWantNoReply) |
-      want_if(more, kWantMore) | want_if((rule.bits & kProtocol) != 0, kWantProtocol));
-  return hot;
-}
-
-void Classifier::build_tables() {
-  in_tables_.assign(rules_.size(), false);
-  std::vector<HotRule> hot;
-  for (std::uint32_t i = 0; i < rules_.size() && hot.size() < RuleTables::kMaxRules; ++i) {
-    if (!is_pure_[i] || (rules_[i].bits & kIpv4) == 0) continue;
-    hot.push_back(hot_rule_of(i));
-    in_tables_[i] = true;
-  }
-  hot.shrink_to_fit();
-  for (const std::uint32_t rank : tables_.build(std::move(hot))) in_tables_[rule_of_rank(rank)] = false;
-}
-
 /// Frees the cache line of each rule of which HotRule says all and that nothing else looks at.
-void Classifier::drop_plain_rules() {
-  std::vector<CompiledRule> kept;
-  for (std::uint32_t i = 0; i < rules_.size(); ++i) {
-    const bool plain = in_tables_[i] && (rules_[i].bits & kIpv6) == 0 && (hot_rule_of(i).wants & kWantMore) == 0;
-    compiled_at_[i] = plain ? kNoRank : static_cast<std::uint32_t>(kept.size());
-    if (!plain) kept.push_back(rules_[i]);
-  }
-  kept.shrink_to_fit();
-  rules_ = std::move(kept);
-}
 
 /// Rules that crowd one hash key because lengths were rounded get a tuple of their exact lengths.
-void Classifier::refine(std::vector<Entry>& entries, std::span<const CompiledRule> rules, wire::Family family) {
-  constexpr std::uint32_t kCrowd = 8;
-  std::unordered_map<std::uint32_t, std::uint32_t> crowd;
-  crowd.reserve(entries.size());
-  for (const Entry& entry : entries) ++crowd[entry.hash];
-  for (Entry& entry : entries) {
-    if (crowd[entry.hash] <= kCrowd) continue;
-    entry.tuple = tuple_of(rules[entry.rule], family, true);
-    entry.hash = hash_of(words_of(rules[entry.rule]), entry.tuple);
-  }
-}
-
-void Classifier::build_space(Way way, wire::Family family) {
-  const std::uint32_t wanted = (way == Way::kIn ? kWayIn : kWayOut) | (family == wire::Family::kIpv4 ? kIpv4 : kIpv6);
-  std::vector<Entry> entries;
-  for (std::uint32_t i = 0; i < rules_.size(); ++i) {
-    if (!is_pure_[i] || (rules_[i].bits & wanted) != wanted) continue;
-    if (family == wire::Family::kIpv4 && in_tables_[i]) continue;
-    const Tuple tuple = tuple_of(rules_[i], family, false);
-    entries.push_back({.tuple = tuple, .hash = hash_of(words_of(rules_[i]), tuple), .rank = rank_of(i), .rule = i});
-  }
-  refine(entries, rules_, family);
-  fill(spaces_[space_index(way, family)], entries);
-}
-
-void Classifier::fill(Space& space, std::vector<Entry>& entries) {
-  if (entries.empty()) return;
-  for (const Entry& entry : entries) {
-    auto known = std::ranges::find(space.tuples, entry.tuple, &RankedTuple::tuple);
-    if (known == space.tuples.end()) known = space.tuples.insert(known, {.tuple = entry.tuple});
-    known->best_rank = std::min(known->best_rank, entry.rank);
-  }
-  std::ranges::sort(space.tuples, {}, &RankedTuple::best_rank);
-
-  std::ranges::sort(
-      entries, [](const Entry& a, const Entry& b) { return a.hash != b.hash ? a.hash < b.hash : a.rank < b.rank; });
-  space.slots.resize(std::bit_ceil(entries.size() * 2));
-  const std::size_t mask = space.slots.size() - 1;
-  space.refs.reserve(entries.size());
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    const bool is_first = i == 0 || entries[i - 1].hash != entries[i].hash;
-    const bool is_last = i + 1 == entries.size() || entries[i + 1].hash != entries[i].hash;
-    if (is_first) {
-      std::size_t at = entries[i].hash & mask;
-      while (space.slots[at].first != kNoRank) at = (at + 1) & mask;
-      space.slots[at] = {.hash = entries[i].hash, .first = static_cast<std::uint32_t>(space.refs.size())};
-    }
-    space.refs.push_back(entries[i].rule | (is_last ? kLastRef : 0U));
-  }
-}
 
 bool Classifier::address_matches(const CompiledRule& rule, bool is_source, const MatchKey& key,
                                  const TableOverlay* overlay) const noexcept {
@@ -439,8 +109,8 @@ bool Classifier::matches_own(const CompiledRule& rule, const MatchKey& key,
   }
   if ((bits & (kSourcePort | kDestinationPort)) != 0) {
     if (key.is_fragment || (key.protocol != wire::protocol::kTcp && key.protocol != wire::protocol::kUdp)) return false;
-    const auto port_matches = [bits](std::uint16_t port, std::uint16_t low, std::uint16_t high, Bit given,
-                                     Bit negated) {
+    const auto port_matches = [bits](std::uint16_t port, std::uint16_t low, std::uint16_t high, RuleBit given,
+                                     RuleBit negated) {
       return (bits & given) == 0 || (port >= low && port <= high) != ((bits & negated) != 0);
     };
     if (!port_matches(key.source_port, rule.source_port_low, rule.source_port_high, kSourcePort, kSourcePortNegated) ||
@@ -538,6 +208,7 @@ Classifier::ImpureResult Classifier::walk_impure(const MatchKey& key, std::uint3
 }
 
 /// `slots[i]`: the key of header i of the block.
+
 struct Classifier::Question {
   const Classifier* classifier;
   std::span<const MatchKey> keys;
@@ -644,18 +315,6 @@ void Classifier::classify_burst(std::span<const MatchKey> keys, std::span<Decisi
       if (winner != Rule::kNone) apply_rule(verdicts_[winner], base::RuleId{winner}, some[i], decision);
     }
   }
-}
-
-std::size_t Classifier::memory_bytes() const noexcept {
-  std::size_t bytes = tables_.memory_bytes() + verdicts_.capacity() * sizeof(RuleVerdict) +
-                      compiled_at_.capacity() * sizeof(std::uint32_t) + rules_.capacity() * sizeof(CompiledRule) +
-                      port_sets_.capacity() * sizeof(std::uint64_t) +
-                      (impure_.capacity() + impure_after_.capacity()) * sizeof(std::uint32_t);
-  for (const Space& space : spaces_) {
-    bytes += space.tuples.capacity() * sizeof(RankedTuple) + space.slots.capacity() * sizeof(Slot) +
-             space.refs.capacity() * sizeof(std::uint32_t);
-  }
-  return bytes;
 }
 
 }  // namespace ringplane::firewall

@@ -22,6 +22,7 @@
 #include <span>
 #include <vector>
 
+#include "firewall/compiled_rule.h"
 #include "firewall/decision.h"
 #include "firewall/match_key.h"
 #include "firewall/rule_tables.h"
@@ -29,30 +30,6 @@
 #include "firewall/table_overlay.h"
 
 namespace ringplane::firewall {
-
-/// The conditions of one rule, packed into a cache line.
-struct alignas(64) CompiledRule {
-  std::array<std::uint8_t, 16> source{};  ///< of a table: its id, native order, in the first four bytes
-  std::array<std::uint8_t, 16> destination{};
-  std::uint16_t source_port_low = 0;  ///< low > high: no port
-  std::uint16_t source_port_high = 0xffff;
-  std::uint16_t destination_port_low = 0;
-  std::uint16_t destination_port_high = 0xffff;
-  std::uint32_t parent = Rule::kNone;  ///< a pure anchor whose conditions count too
-  std::uint32_t bits = 0;
-  std::uint32_t probability = 0;
-  std::uint16_t port_set = 0;
-  TagId tagged = kNoTag;
-  std::uint8_t source_length = 0;
-  std::uint8_t destination_length = 0;
-  std::uint8_t protocol = 0;
-  std::uint8_t tcp_flags = 0;
-  std::uint8_t tcp_flags_mask = 0;
-  std::uint8_t icmp_type = 0;
-  std::uint8_t icmp_code = 0;
-  std::uint8_t tos = 0;
-};
-static_assert(sizeof(CompiledRule) == 64);
 
 class Classifier {
  public:
@@ -78,6 +55,7 @@ class Classifier {
 
  private:
   static constexpr std::uint32_t kNoRank = 0xffffffff;
+  static constexpr std::uint32_t kLastRef = 1U << 31;  // ends a list in Space::refs
 
   struct Tuple {
     std::uint8_t source_length = 0;

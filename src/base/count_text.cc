@@ -1,4 +1,4 @@
-#include "cli/count_text.h"
+#include "base/count_text.h"
 
 #include <charconv>
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include <string_view>
 #include <system_error>
 
-namespace ringplane::cli {
+namespace ringplane::base {
 
 std::optional<std::uint64_t> parse_count(std::string_view text) noexcept {
   std::uint64_t scale = 1;
@@ -32,4 +32,4 @@ std::string check_count(const std::string& text) {
   return parse_count(text) ? "" : "'" + text + "' is not a count such as 512, 100k or 10M";
 }
 
-}  // namespace ringplane::cli
+}  // namespace ringplane::base

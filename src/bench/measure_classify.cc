@@ -1,0 +1,112 @@
+#include "bench/measure_classify.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "bench/classbench.h"
+#include "bench/report.h"
+#include "bench/rig.h"
+#include "bench/rule_source.h"
+#include "firewall/classifier.h"
+#include "firewall/decision.h"
+#include "firewall/match_key.h"
+#include "firewall/policy.h"
+#include "firewall/rule_tables.h"
+#include "wire/ip_address.h"
+#include "wire/packet.h"
+
+namespace ringplane::bench {
+namespace {
+
+/// Headers asked at once, as the classifier takes them.
+constexpr std::size_t kBurst = firewall::HeaderBlock::kCapacity;
+
+/// The first packet of a flow: a SYN, an echo request.
+firewall::MatchKey key_of(const TraceHeader& header) {
+  firewall::MatchKey key{.source = wire::IpAddress::from_ipv4(header.source),
+                         .destination = wire::IpAddress::from_ipv4(header.destination),
+                         .port = kLan,
+                         .way = firewall::Way::kIn,
+                         .family = wire::Family::kIpv4,
+                         .protocol = header.protocol};
+  if (header.protocol == wire::protocol::kTcp) key.tcp_flags = wire::tcp_flag::kSyn;
+  if (header.protocol == wire::protocol::kTcp || header.protocol == wire::protocol::kUdp) {
+    key.source_port = header.source_port;
+    key.destination_port = header.destination_port;
+  }
+  if (header.protocol == wire::protocol::kIcmp) key.icmp_type = 8;
+  return key;
+}
+
+void look_up_all(const firewall::Policy& policy, std::span<const firewall::MatchKey> keys,
+                 std::span<firewall::Decision> decisions) {
+  for (std::size_t first = 0; first < keys.size(); first += kBurst) {
+    const std::size_t count = std::min(kBurst, keys.size() - first);
+    policy.classify_burst(keys.subspan(first, count), decisions.subspan(first, count), nullptr);
+  }
+}
+
+double rounded(double value) {
+  return std::round(value * 1000) / 1000;
+}
+
+}  // namespace
+
+base::Result<nlohmann::ordered_json> measure_classify(const ClassifyOptions& options) {
+  auto source = find_rules(options.rules);
+  if (!source) return std::unexpected(std::move(source.error()));
+  const auto trace = find_trace(options.trace, *source);
+  if (!trace) return std::unexpected(trace.error());
+  const auto policy = policy_of(source->name, source->pf_conf);
+  if (!policy) return std::unexpected(policy.error());
+
+  std::vector<firewall::MatchKey> keys;
+  keys.reserve(trace->size());
+  for (const TraceHeader& header : *trace) keys.push_back(key_of(header));
+  std::vector<firewall::Decision> decisions(keys.size());
+  look_up_all(**policy, keys, decisions);
+  std::uint64_t mismatches = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const base::RuleId rule = decisions[i].rule;
+    if ((rule.valid() ? std::int64_t{rule.value} : -1) != (*trace)[i].match) ++mismatches;
+  }
+  std::vector<double> rates;
+  for (std::uint32_t repetition = 0; repetition < options.repetitions; ++repetition) {
+    const std::uint64_t begin = base::monotonic_ns();
+    std::uint64_t lookups = 0;
+    std::uint64_t now = begin;
+    while (static_cast<double>(now - begin) < options.seconds * 1e9) {
+      look_up_all(**policy, keys, decisions);
+      lookups += keys.size();
+      now = base::monotonic_ns();
+    }
+    rates.push_back(static_cast<double>(lookups) * 1e3 / static_cast<double>(now - begin));
+  }
+  const firewall::Classifier& classifier = (*policy)->classifier();
+  const Spread spread = spread_of(std::move(rates));
+  nlohmann::ordered_json report{{"bench", "classify"}, {"rules", options.rules}, {"trace", options.trace}};
+  report["rule_count"] = (*policy)->rule_count();
+  report["headers"] = keys.size();
+  report["mlookups_per_s"] = rounded(spread.median);
+  report["mlookups_per_s_spread"] = json_of(spread);
+  report["mismatches"] = mismatches;
+  report["tables"] = classifier.table_count(firewall::Way::kIn, wire::Family::kIpv4);
+  report["bytes_per_rule"] =
+      rounded(static_cast<double>(classifier.memory_bytes()) / static_cast<double>((*policy)->rule_count()));
+  report["machine"] = machine_facts();
+  return report;
+}
+
+}  // namespace ringplane::bench

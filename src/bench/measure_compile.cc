@@ -1,0 +1,115 @@
+#include "bench/measure_compile.h"
+
+#include <unistd.h>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <expected>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "base/clock.h"
+#include "base/file_descriptor.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "bench/report.h"
+#include "bench/rig.h"
+#include "bench/rule_source.h"
+#include "firewall/policy.h"
+
+namespace ringplane::bench {
+namespace {
+
+/// A file that ends with this object.
+class TemporaryFile {
+ public:
+  static base::Result<TemporaryFile> create(std::string_view contents) {
+    std::string path = (std::filesystem::temp_directory_path() / "ringplane-bench-XXXXXX").string();
+    const base::FileDescriptor file(mkstemp(path.data()));
+    if (!file.valid()) return base::fail("cannot make a temporary file such as " + path);
+    TemporaryFile made(std::move(path));
+    while (!contents.empty()) {
+      const ssize_t written = write(file.get(), contents.data(), contents.size());
+      if (written <= 0) return base::fail("cannot write " + made.path_);
+      contents.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return made;
+  }
+  TemporaryFile(TemporaryFile&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(TemporaryFile&&) = delete;
+  ~TemporaryFile() {
+    if (!path_.empty()) unlink(path_.c_str());
+  }
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+ private:
+  explicit TemporaryFile(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+/// Networks as block lists have them: mostly hosts.
+std::string table_text(std::uint64_t entries, std::uint64_t seed) {
+  base::Random random(seed);
+  std::string text;
+  text.reserve(entries * 18);
+  for (std::uint64_t i = 0; i < entries; ++i) {
+    const std::uint64_t bits = random();
+    const bool network = (bits >> 32) % 8 == 0;
+    text += std::to_string(1 + bits % 223) + "." + std::to_string(bits >> 8 & 255) + "." +
+            std::to_string(bits >> 16 & 255) + "." + (network ? "0/24" : std::to_string(bits >> 24 & 255)) + "\n";
+  }
+  return text;
+}
+
+/// Seconds from text to policy; the policy is checked to have at least `rules` rules.
+base::Result<double> seconds_to_compile(const std::string& name, const std::string& text, std::size_t rules) {
+  const std::uint64_t begin = base::monotonic_ns();
+  const auto policy = policy_of(name, text);
+  const std::uint64_t end = base::monotonic_ns();
+  if (!policy) return std::unexpected(policy.error());
+  if ((*policy)->rule_count() < rules) return base::fail("rules are missing from the compiled policy");
+  return static_cast<double>(end - begin) / 1e9;
+}
+
+}  // namespace
+
+base::Result<nlohmann::ordered_json> measure_compile(const CompileOptions& options) {
+  auto source = find_rules(options.rules);
+  if (!source) return std::unexpected(std::move(source.error()));
+  auto file = TemporaryFile::create(table_text(options.table_entries, options.seed));
+  if (!file) return std::unexpected(std::move(file.error()));
+  const std::string table = "set limit table-entries " + std::to_string(options.table_entries + 1) +
+                            "\ntable <many> persist file \"" + file->path() + "\"\nblock in from <many>\n";
+  std::vector<double> compile;
+  std::vector<double> load;
+  for (std::uint32_t repetition = 0; repetition < options.repetitions; ++repetition) {
+    const auto compiled = seconds_to_compile(source->name, source->pf_conf, source->rules.size());
+    if (!compiled) return std::unexpected(compiled.error());
+    const auto loaded = seconds_to_compile("table", table, 1);
+    if (!loaded) return std::unexpected(loaded.error());
+    compile.push_back(*compiled);
+    load.push_back(*loaded);
+  }
+  const Spread compile_spread = spread_of(std::move(compile));
+  const Spread load_spread = spread_of(std::move(load));
+  nlohmann::ordered_json report{{"bench", "compile"}, {"rules", options.rules}};
+  report["text_bytes"] = source->pf_conf.size();
+  report["compile_seconds"] = compile_spread.median;
+  report["compile_seconds_spread"] = json_of(compile_spread);
+  report["table_entries"] = options.table_entries;
+  report["table_seconds"] = load_spread.median;
+  report["table_seconds_spread"] = json_of(load_spread);
+  report["machine"] = machine_facts();
+  return report;
+}
+
+}  // namespace ringplane::bench
