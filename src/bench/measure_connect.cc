@@ -28,7 +28,7 @@ namespace {
 
 constexpr std::uint64_t kInFlight = 16'384;
 /// Connections that take the same step in one pass; four steps of the client fill a stretch.
-constexpr std::uint64_t kBatch = Drive::kStretch / 4;
+constexpr std::uint64_t kGroup = Drive::kStretch / 4;
 /// pf's tcp.closed is 90 s; a little more, as timers are coarse.
 constexpr std::uint64_t kClosedNs = 100'000'000'000;
 constexpr std::uint64_t kSteps = 3;  // of a handshake, or of an end
@@ -56,34 +56,34 @@ class Churn {
  public:
   Churn(Rig& rig, std::span<const Connection> connections, std::uint64_t open, std::uint64_t spare)
       : drive_(rig.worker(0), rig.endpoint(0), connections), total_(connections.size()), open_(open), next_(open) {
-    ns_per_batch_ = kClosedNs * kBatch / spare + 1;
+    ns_per_group_ = kClosedNs * kGroup / spare + 1;
   }
 
-  /// One batch begins, the oldest ends; steps of one connection are in different passes.
+  /// One group begins, the oldest ends; steps of one connection are in different passes.
   void step() {
     segments_.clear();
     add(0, Step::kSyn);
     add(1, Step::kSynAck);
     add(2, Step::kAck);
-    const std::uint64_t age = open_ / kBatch;
+    const std::uint64_t age = open_ / kGroup;
     add(age, Step::kFin);
     add(age + 1, Step::kFinAck);
     add(age + 2, Step::kLastAck);
-    now_ += ns_per_batch_;
+    now_ += ns_per_group_;
     drive_.pass_at(segments_, now_);
-    next_ += kBatch;
+    next_ += kGroup;
   }
   [[nodiscard]] Drive& drive() noexcept { return drive_; }
 
  private:
-  /// The batch that began `age` batches ago.
+  /// The group that began `age` groups ago.
   void add(std::uint64_t age, Step step) {
     // What the fill has opened is in the window from the start.
-    const std::uint64_t first = next_ - age * kBatch;
+    const std::uint64_t first = next_ - age * kGroup;
     const bool opened_by_fill = age > 0 && age < kSteps && first < open_;
-    const bool ended_before = age >= open_ / kBatch && next_ < open_ + (age - open_ / kBatch) * kBatch;
+    const bool ended_before = age >= open_ / kGroup && next_ < open_ + (age - open_ / kGroup) * kGroup;
     if (opened_by_fill || ended_before) return;
-    for (std::uint64_t i = first; i < first + kBatch; ++i) {
+    for (std::uint64_t i = first; i < first + kGroup; ++i) {
       segments_.push_back({.connection = static_cast<std::uint32_t>(i % total_), .step = step});
     }
   }
@@ -93,7 +93,7 @@ class Churn {
   std::uint64_t open_;
   std::uint64_t next_;  // connection that begins next, counted on without end
   std::uint64_t now_ = base::monotonic_ns();
-  std::uint64_t ns_per_batch_;
+  std::uint64_t ns_per_group_;
   std::vector<Segment> segments_;
 };
 
@@ -103,14 +103,14 @@ double rounded(double value) {
 
 base::Result<Spread> measure_churn(Rig& rig, Churn& churn, const ConnectOptions& options, std::uint64_t spare) {
   // Until flows expire as fast as they end.
-  for (std::uint64_t i = 0; i < 2 * spare / kBatch; ++i) churn.step();
+  for (std::uint64_t i = 0; i < 2 * spare / kGroup; ++i) churn.step();
   std::vector<double> rates;
   for (std::uint32_t repetition = 0; repetition < options.repetitions; ++repetition) {
     churn.drive().clear_totals();
     std::uint64_t connections = 0;
     while (static_cast<double>(churn.drive().totals().worker_ns) < options.seconds * 1e9) {
       churn.step();
-      connections += kBatch;
+      connections += kGroup;
     }
     const DriveTotals& totals = churn.drive().totals();
     if (auto checked = check(totals, rig); !checked) return std::unexpected(std::move(checked.error()));
@@ -125,8 +125,8 @@ base::Result<nlohmann::ordered_json> measure_connect(const ConnectOptions& optio
                                                      std::shared_ptr<const firewall::Policy> policy) {
   nlohmann::ordered_json report{
       {"bench", "connect"}, {"flows", options.flows}, {"rules", policy->rule_count()}, {"seed", options.seed}};
-  const std::uint64_t open = std::max(options.flows / kBatch, 8 * kSteps) * kBatch;
-  const std::uint64_t spare = std::max(open / 8 / kBatch, 4 * kSteps) * kBatch;
+  const std::uint64_t open = std::max(options.flows / kGroup, 8 * kSteps) * kGroup;
+  const std::uint64_t spare = std::max(open / 8 / kGroup, 4 * kSteps) * kGroup;
   const std::uint64_t total = open + 3 * spare;
   const auto connections = make_connections(policy->ruleset(), total, options.seed);
   if (!connections) return std::unexpected(connections.error());

@@ -225,20 +225,23 @@ struct Classifier::Question {
   }
 };
 
-void Classifier::add_header(const MatchKey& key, HeaderBlock& block) noexcept {
-  const bool tcp = key.protocol == wire::protocol::kTcp;
-  const bool ports = !key.is_fragment && (tcp || key.protocol == wire::protocol::kUdp);
+/// Without branches: what a stream of headers is made of cannot be guessed.
+inline void Classifier::add_header(const MatchKey& key, HeaderBlock& block) noexcept {
+  const unsigned whole = key.is_fragment ? 0 : 1;
+  const unsigned tcp = key.protocol == wire::protocol::kTcp ? 1 : 0;
+  const unsigned ports = whole & (tcp | (key.protocol == wire::protocol::kUdp ? 1U : 0U));
+  const std::uint32_t both = (std::uint32_t{key.source_port} << 16) | key.destination_port;
   const std::uint32_t i = block.count++;
   block.source[i] = key.source.ipv4();
   block.destination[i] = key.destination.ipv4();
-  block.ports[i] = ports ? (std::uint32_t{key.source_port} << 16) | key.destination_port : 0;
+  block.ports[i] = both & (0U - ports);
   block.protocol[i] = key.protocol;
   block.best[i] = kNoRank;
   block.tcp_flags[i] = key.tcp_flags;
-  block.judged_flags[i] = tcp ? 0xff : 0;
+  block.judged_flags[i] = static_cast<std::uint8_t>(0U - tcp);
   block.has[i] = static_cast<std::uint8_t>(kWantMore | kWantProtocol | (key.way == Way::kIn ? kWantIn : kWantOut) |
-                                           (ports ? kWantPorts : 0) | (tcp && key.is_fragment ? 0 : kWantFlags) |
-                                           (is_icmp_query_reply(key) ? 0 : kWantNoReply));
+                                           (kWantPorts & (0U - ports)) | (kWantFlags & (0U - ((tcp ^ 1U) | whole))) |
+                                           (is_icmp_query_reply(key) ? 0U : std::uint32_t{kWantNoReply}));
 }
 
 std::uint32_t Classifier::best_pure(const MatchKey& key, std::uint32_t end,
@@ -272,6 +275,10 @@ void Classifier::best_of_block(std::span<const MatchKey> keys, std::span<std::ui
     winners[question.slots[n]] = rule;
     __builtin_prefetch(&verdicts_[rule]);
   }
+  const bool tables_say_all = block.count == keys.size() &&
+                              spaces_[space_index(Way::kIn, wire::Family::kIpv4)].slots.empty() &&
+                              spaces_[space_index(Way::kOut, wire::Family::kIpv4)].slots.empty();
+  if (tables_say_all) return;
   for (std::size_t i = 0; i < keys.size(); ++i) winners[i] = best_by_tuples(keys[i], count, winners[i], overlay);
 }
 

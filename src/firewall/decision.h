@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "base/branchless.h"
 #include "base/drop_reason.h"
 #include "base/ids.h"
 #include "firewall/match_key.h"
@@ -91,10 +92,11 @@ inline void apply_rule(const RuleVerdict& rule, base::RuleId id, const MatchKey&
 /// pf: a reply to an ICMP query never makes a state, so it does not match a rule that would; it passes by the state of
 /// its query or by a rule with `no state`.
 [[nodiscard]] constexpr bool is_icmp_query_reply(const MatchKey& key) noexcept {
-  if (key.is_fragment) return false;
-  if (key.protocol == wire::protocol::kIcmp6) return key.icmp_type == 129;
-  return key.protocol == wire::protocol::kIcmp &&
-         (key.icmp_type == 0 || key.icmp_type == 14 || key.icmp_type == 16 || key.icmp_type == 18);
+  constexpr std::uint32_t kIcmpReplies = 1U << 0 | 1U << 14 | 1U << 16 | 1U << 18;
+  const bool icmp = base::all_hold(key.protocol == wire::protocol::kIcmp, key.icmp_type < 32,
+                                   ((kIcmpReplies >> (key.icmp_type & 31)) & 1U) != 0);
+  const bool icmp6 = base::all_hold(key.protocol == wire::protocol::kIcmp6, key.icmp_type == 129);
+  return !key.is_fragment && (icmp || icmp6);
 }
 
 }  // namespace ringplane::firewall

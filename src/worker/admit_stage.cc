@@ -74,6 +74,16 @@ void ask_egress(const PacketBurst& burst, const WorkerTables& tables, Questions&
   }
 }
 
+/// With many rules the pairs are spread over memory: all misses of the burst at once.
+void send_for_paths(const WorkerTables& tables, const Questions& questions) noexcept {
+  for (std::uint32_t n = 0; n < questions.count; ++n) {
+    tables.paths->prefetch_slot(questions.decisions[n].in.rule, questions.decisions[n].out.rule);
+  }
+  for (std::uint32_t n = 0; n < questions.count; ++n) {
+    tables.paths->prefetch_pair(questions.decisions[n].in.rule, questions.decisions[n].out.rule);
+  }
+}
+
 void block(PacketBurst& burst, std::uint32_t slot, const PathDecision& decision) noexcept {
   const firewall::Decision& deciding = decision.deciding();
   burst.drop(slot, decision.reason);
@@ -89,7 +99,7 @@ void settle(PacketBurst& burst, std::uint32_t slot, const PathDecision& decision
   const wire::Packet& packet = burst.packets[slot];
   Outcome& outcome = burst.outcomes[slot];
   outcome.rule = decision.deciding().rule;
-  outcome.path = tables.paths->find(decision.in.rule, decision.out.rule);
+  outcome.path = tables.paths->find(decision.in.rule, decision.out.rule, tables.policy().ruleset());
   outcome.log = decision.log() != firewall::LogKind::kNone;
   if (decision.reason != base::DropReason::none) {
     block(burst, slot, decision);
@@ -116,6 +126,7 @@ void admit_burst(PacketBurst& burst, WorkerTables& tables) noexcept {
   collect(burst, tables, questions);
   ask_ingress(tables, questions);
   ask_egress(burst, tables, questions);
+  send_for_paths(tables, questions);
   bool made_flows = false;
   for (std::uint32_t n = 0; n < questions.count; ++n) {
     const std::uint32_t slot = questions.slots[n];

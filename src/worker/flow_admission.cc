@@ -56,8 +56,9 @@ const StateOptions* options_of(base::RuleId rule, const WorkerTables& tables) no
 
 /// Calls f(rule, options) for the rules of a pair that have state options, each once; stops when f says false.
 template <class F>
-bool for_each_limited(base::RuleId in, base::RuleId out, const WorkerTables& tables, F&& f) noexcept {
-  for (const base::RuleId rule : {in, out != in ? out : base::RuleId{}}) {
+bool for_each_limited(const RulePath& path, const WorkerTables& tables, F&& f) noexcept {
+  if (!path.has_options) return true;
+  for (const base::RuleId rule : {path.in, path.out != path.in ? path.out : base::RuleId{}}) {
     if (const StateOptions* options = options_of(rule, tables)) {
       if (!f(rule, *options)) return false;
     }
@@ -83,7 +84,7 @@ void end_source(base::RuleId rule, const StateOptions& options, const wire::Host
 DropReason begin_sources(const RulePath& path, const wire::HostAddress& source, bool enforce,
                          WorkerTables& tables) noexcept {
   base::RuleId begun_rule;
-  const bool all = for_each_limited(path.in, path.out, tables, [&](base::RuleId rule, const StateOptions& options) {
+  const bool all = for_each_limited(path, tables, [&](base::RuleId rule, const StateOptions& options) {
     if (!tracks_sources(options)) return true;
     const auto begun = begin_source(rule, options, source, enforce, tables);
     const bool ok = begun == flow::SourceTable::Begun::kFirst || begun == flow::SourceTable::Begun::kAnother;
@@ -96,7 +97,7 @@ DropReason begin_sources(const RulePath& path, const wire::HostAddress& source, 
 }
 
 bool below_max(const RulePath& path, const WorkerTables& tables) noexcept {
-  return for_each_limited(path.in, path.out, tables, [&](base::RuleId rule, const StateOptions& options) {
+  return for_each_limited(path, tables, [&](base::RuleId rule, const StateOptions& options) {
     return options.max == 0 || tables.paths->states_of(rule) < share(options.max, tables.worker_count);
   });
 }
@@ -115,12 +116,13 @@ std::uint8_t timeout_set_of(const PathDecision& decision, const WorkerTables& ta
 
 flow::FlowSetup setup_of(const PathDecision& decision, base::RulePathId path, bool second_side,
                          const WorkerTables& tables) noexcept {
+  const bool has_options = tables.paths->at(path).has_options;
   std::uint8_t flags = 0;
   if (second_side) flags |= flow::flow_flag::kOriginalSecondPort;
   if (decision.log() == firewall::LogKind::kLogAll) flags |= flow::flow_flag::kLog;
   return {.path = path,
           .generation = tables.snapshot->generation,
-          .timeout_set = timeout_set_of(decision, tables),
+          .timeout_set = has_options ? timeout_set_of(decision, tables) : std::uint8_t{0},
           .worker_flags = flags};
 }
 
@@ -164,7 +166,7 @@ DropReason admit_flow(PacketBurst& burst, std::uint32_t slot, const PathDecision
   const flow::InsertResult made = tables.flows->insert(
       packet, burst.hashes[slot], setup_of(decision, outcome.path, second_side, tables), burst.now_ns);
   if (made.outcome != flow::InsertOutcome::kInserted) {
-    for_each_limited(path.in, path.out, tables, [&](base::RuleId rule, const StateOptions& options) {
+    for_each_limited(path, tables, [&](base::RuleId rule, const StateOptions& options) {
       if (tracks_sources(options)) end_source(rule, options, source, false, tables);
       return true;
     });
@@ -188,7 +190,7 @@ bool note_established(base::FlowId id, std::uint64_t now_ns, WorkerTables& table
   const RulePath& path = tables.paths->at(flow.path);
   bool counted = false;
   bool beyond = false;
-  for_each_limited(path.in, path.out, tables, [&](base::RuleId rule, const StateOptions& options) {
+  for_each_limited(path, tables, [&](base::RuleId rule, const StateOptions& options) {
     if (!tracks_sources(options)) return true;
     const wire::HostAddress source = original_source(*tables.flows, id);
     counted = true;
@@ -214,7 +216,7 @@ void close_accounts(void* context, const flow::FlowTable& flows, base::FlowId id
   const base::RulePathId path_id = flow.path;
   const RulePath& path = tables.paths->at(path_id);
   tables.paths->flow_ended(path_id);
-  for_each_limited(path.in, path.out, tables, [&](base::RuleId rule, const StateOptions& options) {
+  for_each_limited(path, tables, [&](base::RuleId rule, const StateOptions& options) {
     if (tracks_sources(options)) {
       end_source(rule, options, original_source(flows, id), flow.has(flow::flow_flag::kConnectionCounted), tables);
     }

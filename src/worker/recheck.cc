@@ -56,7 +56,7 @@ bool recheck_flow(base::FlowId id, WorkerTables& tables) noexcept {
     const PathDecision decision =
         decide_path(tables.policy(), match, forwarding.from(ingress).port, tables.overlay.get());
     if (decision.reason == base::DropReason::none && decision.keeps_state()) {
-      const base::RulePathId path = tables.paths->find(decision.in.rule, decision.out.rule);
+      const base::RulePathId path = tables.paths->find(decision.in.rule, decision.out.rule, tables.policy().ruleset());
       if (path.valid()) {
         const wire::HostAddress source{key.family, match.source};
         tables.flows->set_rules(id, adopt_flow(source, decision, path, second_side, tables));

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <memory>
 
-#include "base/hash.h"
 #include "base/ids.h"
+#include "firewall/ruleset.h"
 
 namespace ringplane::worker {
 namespace {
@@ -29,13 +29,7 @@ RulePaths::RulePaths(std::uint32_t rule_count)
       states_(std::make_unique<std::uint32_t[]>(rule_count)),
       sources_(std::make_unique<std::uint32_t[]>(rule_count)) {}
 
-std::uint32_t RulePaths::home(base::RuleId in, base::RuleId out) const noexcept {
-  const std::uint64_t pair = (std::uint64_t{in.value} << 32) | out.value;
-  return static_cast<std::uint32_t>(base::fold_multiply(pair ^ 0x9e3779b97f4a7c15ULL, 0xbf58476d1ce4e5b9ULL)) &
-         slot_mask_;
-}
-
-base::RulePathId RulePaths::find(base::RuleId in, base::RuleId out) noexcept {
+base::RulePathId RulePaths::find(base::RuleId in, base::RuleId out, const firewall::Ruleset& ruleset) noexcept {
   std::uint32_t slot = home(in, out);
   for (; slots_[slot] != 0; slot = (slot + 1) & slot_mask_) {
     const RulePath& path = paths_[slots_[slot] - 1];
@@ -45,6 +39,10 @@ base::RulePathId RulePaths::find(base::RuleId in, base::RuleId out) noexcept {
   if (index == capacity_) return {};
   paths_[index].in = in;
   paths_[index].out = out;
+  const auto has_options = [&ruleset](base::RuleId rule) {
+    return rule.valid() && ruleset.state_options_of(ruleset.rule(rule)) != nullptr;
+  };
+  paths_[index].has_options = has_options(in) || has_options(out);
   slots_[slot] = index + 1;
   size_.store(index + 1, std::memory_order_release);
   return {index};
@@ -54,6 +52,7 @@ void RulePaths::flow_began(base::RulePathId id) noexcept {
   RulePath& path = paths_[id.value];
   path.flows.add(1);
   path.flows_total.add(1);
+  if (!path.has_options) return;
   if (path.in.valid()) ++states_[path.in.value];
   if (path.out.valid() && path.out != path.in) ++states_[path.out.value];
 }
@@ -61,6 +60,7 @@ void RulePaths::flow_began(base::RulePathId id) noexcept {
 void RulePaths::flow_ended(base::RulePathId id) noexcept {
   RulePath& path = paths_[id.value];
   path.flows.subtract(1);
+  if (!path.has_options) return;
   if (path.in.valid()) --states_[path.in.value];
   if (path.out.valid() && path.out != path.in) --states_[path.out.value];
 }
