@@ -45,14 +45,15 @@ class Drive {
   /// Opens connections [first, first + count), with `in_flight` of them between SYN and ACK at any time.
   void open_all(std::uint64_t in_flight);
 
+  /// The parts of pass(), for who runs the worker in another way: before it, and after it.
+  void send(std::span<const Segment> segments);
+  void take();
+
   [[nodiscard]] std::span<const Connection> connections() const noexcept { return connections_; }
   [[nodiscard]] const DriveTotals& totals() const noexcept { return totals_; }
   void clear_totals() noexcept { totals_ = {}; }
 
  private:
-  void send(std::span<const Segment> segments);
-  void take();
-
   worker::Worker* worker_;
   Endpoint* endpoint_;
   std::span<const Connection> connections_;

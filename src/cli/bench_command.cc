@@ -12,6 +12,9 @@ void add_bench(CLI::App& app, Command& chosen) {
   add_bench_connect(*bench, chosen);
   add_bench_classify(*bench, chosen);
   add_bench_compile(*bench, chosen);
+  add_bench_reload(*bench, chosen);
+  add_bench_latency(*bench, chosen);
+  add_bench_flood(*bench, chosen);
 }
 
 }  // namespace ringplane::cli

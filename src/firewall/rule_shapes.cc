@@ -17,7 +17,7 @@ namespace {
 using Shape = RuleTables::Shape;
 
 /// Rules of one key that a merge may bring together; what stood together before may go on.
-constexpr std::uint32_t kLongest = 8;
+constexpr std::uint32_t kLongest = 2;
 /// Groups that a group is tried with, nearest first.
 constexpr std::size_t kTries = 8;
 

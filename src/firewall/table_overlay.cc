@@ -46,6 +46,7 @@ bool TableOverlay::erase(TableId table, const wire::HostAddress& host) noexcept 
 }
 
 void TableOverlay::clear() noexcept {
+  if (size_ == 0) return;  // a reload comes here between two bursts
   std::ranges::fill(slots_, Slot{});
   size_ = 0;
 }
