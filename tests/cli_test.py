@@ -75,6 +75,43 @@ class Help(Case):
             with self.subTest(words=words):
                 self.exits(USAGE, *words)
 
+    def test_import_classbench_makes_rules_that_check_accepts(self):
+        with tempfile.TemporaryDirectory() as folder:
+            rules = Path(folder) / "set"
+            rules.write_text("@10.1.2.0/24\t192.0.2.1/32\t0 : 65535\t80 : 80\t0x06/0xFF\t0x0000/0x0200\n")
+            made = self.exits(FINE, "import", "classbench", rules)
+            self.assertEqual(made.stdout, "pass quick inet proto 6 from 10.1.2.0/24 to 192.0.2.1/32 port 80\n")
+            self.assertIn("1 of 1 translated", made.stderr)
+            (Path(folder) / "pf.conf").write_text(made.stdout)
+            self.exits(FINE, "check", "-f", Path(folder) / "pf.conf")
+            rules.write_text("@10.1.2.0/24\n")
+            self.assertIn("set:1:", self.exits(FAILED, "import", "classbench", rules).stderr)
+            self.exits(FAILED, "import", "classbench", Path(folder) / "none")
+
+    def test_every_measurement_prints_the_keys_that_scripts_rely_on(self):
+        short = ["--repeat", "1", "--seconds", "0.01"]
+        for words, keys in (
+                (["firewall", "--flows", "1k", *short], ["mpps", "probe_mpps", "bytes_per_flow", "cycles_per_packet"]),
+                (["connect", "--flows", "4k", *short], ["connections_per_s", "churn_connections_per_s"]),
+                (["classify", "--rules", "synth:1k", "--trace", "x", *short],
+                 ["mlookups_per_s", "mismatches", "bytes_per_rule"]),
+                (["compile", "--rules", "synth:1k", "--table", "1k", "--repeat", "1"],
+                 ["compile_seconds", "table_seconds"]),
+                (["reload", "--rules", "synth:1k", "--flows", "2k", "--repeat", "1"],
+                 ["packets_lost", "longest_gap_us"]),
+                (["latency", "--flows", "1k", *short], ["p50_us", "p99_us", "p999_us", "packets_left_out"]),
+                (["flood", "--flows", "2k", *short], ["mpps", "established_rate_kept", "established_evicted"])):
+            with self.subTest(words=words):
+                if words[0] == "latency" and (os.cpu_count() or 1) < 2:
+                    self.skipTest("latency is measured from a second processor, and there is one")
+                report = json.loads(self.exits(FINE, "bench", *words).stdout)
+                self.assertEqual(report["bench"], words[0])
+                self.assertLessEqual(set(keys + ["machine"]), set(report))
+                self.assertEqual(report.get("mismatches", 0), 0)
+                self.assertEqual(report.get("packets_lost", 0), 0)
+        self.exits(FAILED, "bench", "classify", "--rules", "no-such-set")
+        self.exits(USAGE, "bench", "firewall", "--flows", "many")
+
     def test_import_says_not_yet(self):
         self.assertIn("not yet", self.exits(FAILED, "import", "iptables-save").stderr)
 

@@ -22,7 +22,6 @@
 #include "bench/report.h"
 #include "bench/rig.h"
 #include "bench/rule_source.h"
-#include "firewall/policy.h"
 
 namespace ringplane::bench {
 namespace {

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <expected>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
@@ -114,7 +115,7 @@ class Sender {
       const auto due =
           per_ns == 0 ? seen.sent + kBurst : static_cast<std::uint64_t>(static_cast<double>(now - begin) * per_ns);
       // After a theft the schedule goes on from now: what could not be sent is not made up for.
-      if (due > seen.sent + skipped_ + 4 * kBurst && per_ns != 0) skipped_ = due - seen.sent - kBurst;
+      if (due > seen.sent + skipped_ + std::uint64_t{4} * kBurst && per_ns != 0) skipped_ = due - seen.sent - kBurst;
       const std::uint64_t wanted = per_ns == 0 ? kBurst : due - std::min(due, seen.sent + skipped_);
       if (wanted > 0 && seen.sent - seen.received <= kMostInside)
         send(static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, kBurst)), seen);

@@ -21,7 +21,6 @@
 #include "bench/rig.h"
 #include "bench/rule_source.h"
 #include "bench/traffic.h"
-#include "firewall/policy.h"
 #include "worker/packet_burst.h"
 #include "worker/pipeline.h"
 #include "worker/worker.h"

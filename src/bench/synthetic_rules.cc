@@ -4,8 +4,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <span>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 

@@ -6,14 +6,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <iterator>
 #include <span>
-#include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "base/hash.h"
 #include "base/ids.h"
+#include "firewall/compiled_rule.h"
 #include "firewall/decision.h"
 #include "firewall/match_key.h"
 #include "firewall/rule_tables.h"

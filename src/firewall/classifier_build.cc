@@ -12,15 +12,13 @@
 #include <vector>
 
 #include "base/hash.h"
-#include "base/ids.h"
 #include "firewall/classifier.h"
+#include "firewall/compiled_rule.h"
 #include "firewall/decision.h"
 #include "firewall/match_key.h"
 #include "firewall/rule_tables.h"
 #include "firewall/ruleset.h"
-#include "firewall/table_overlay.h"
 #include "wire/ip_address.h"
-#include "wire/packet.h"
 
 namespace ringplane::firewall {
 namespace {
