@@ -7,11 +7,10 @@
 
 #include <gtest/gtest.h>
 
-#include "base/random.h"
+#include "base/ids.h"
 #include "bench/rig.h"
 #include "bench/rule_source.h"
 #include "firewall/match_key.h"
-#include "firewall/policy.h"
 #include "wire/ip_address.h"
 #include "wire/packet.h"
 

@@ -11,7 +11,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/hash.h"
 #include "firewall/classifier.h"
 #include "firewall/compiled_rule.h"
 #include "firewall/decision.h"
