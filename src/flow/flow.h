@@ -12,7 +12,6 @@
 #include <string_view>
 #include <type_traits>
 
-#include "base/hash.h"
 #include "base/ids.h"
 #include "flow/timeouts.h"
 #include "wire/flow_key.h"
@@ -88,11 +87,6 @@ struct alignas(64) Flow {
 static_assert(offsetof(Flow, zone) == offsetof(Flow, port) + 4 &&
               offsetof(wire::FlowKey, zone) == offsetof(wire::FlowKey, port) + 4);
 static_assert(sizeof(Flow) == 64 && alignof(Flow) == 64 && std::is_trivially_copyable_v<Flow>);
-
-/// Both addresses of an IPv4 key as they lie in Flow::addresses.
-[[nodiscard]] inline std::uint64_t packed_ipv4(const wire::FlowKey& key) noexcept {
-  return (base::load64(key.address[0].bytes.data()) << 32) | (base::load64(key.address[1].bytes.data()) & 0xffff'ffff);
-}
 
 /// As `pfctl -ss` prints it, e.g. "ESTABLISHED", "SYN_SENT", "CLOSED", "SINGLE", "NO_TRAFFIC"; `show flows` joins those
 /// of the original and the reply side with a colon.

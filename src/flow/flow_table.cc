@@ -17,6 +17,8 @@
 #include "base/mapped_memory.h"
 #include "base/result.h"
 #include "flow/conntrack.h"
+#include "flow/established.h"
+#include "flow/established_lanes.h"
 #include "flow/expiry_wheel.h"
 #include "flow/flow.h"
 #include "flow/flow_index.h"
@@ -82,23 +84,23 @@ base::FlowId FlowTable::find(const wire::FlowKey& key, std::uint64_t hash) const
   return {index_.find(hash, [&](std::uint32_t record) noexcept { return same_key(record, key, hash); })};
 }
 
-void FlowTable::look_up(std::span<const wire::Packet> packets, std::span<const std::uint64_t> hashes,
-                        std::uint64_t wanted, std::span<base::FlowId> likely) const noexcept {
+std::uint64_t FlowTable::look_up(std::span<const std::uint64_t> hashes, std::uint64_t wanted, std::uint64_t ipv6,
+                                 std::span<base::FlowId> likely) const noexcept {
+  std::uint64_t found = 0;
   std::uint64_t late = 0;  // the tag is not in the primary bucket, but the entry may be in the alternate one
 
-  // Take the first candidate of each bucket and fetch its record. No branch may depend on a bucket that is still on its
-  // way: a wrong guess would stop the reads behind it.
+  // Take the first candidate of each bucket. No branch may depend on a bucket that is still on its way: a wrong guess
+  // would stop the reads behind it.
   for_each_bit(wanted, [&](std::size_t i) noexcept {
     const FlowIndex::Candidate first = index_.candidate(hashes[i]);
     likely[i] = base::FlowId{first.matches ? first.record : FlowIndex::kNone};
+    found |= std::uint64_t{first.matches} << i;
     late |= std::uint64_t{!first.matches && first.overflowed} << i;
   });
   // Loops of their own: a prefetch that misses the TLB holds up what is behind it, and the shorter the loop, the more
   // of them are under way. Not by for_each_bit: g++ 12 takes a lambda that only prefetches for one that does nothing.
-  for (std::uint64_t rest = wanted; rest != 0; rest &= rest - 1) {
-    const auto i = static_cast<std::size_t>(std::countr_zero(rest));
-    if (likely[i].valid()) [[likely]]
-      prefetch_record(likely[i].value, packets[i].key.family);
+  for (std::uint64_t rest = found; rest != 0; rest &= rest - 1) {
+    prefetch_record(likely[static_cast<std::size_t>(std::countr_zero(rest))].value);
   }
   for (std::uint64_t rest = late; rest != 0; rest &= rest - 1) {
     index_.prefetch_alternate(hashes[static_cast<std::size_t>(std::countr_zero(rest))]);
@@ -107,9 +109,14 @@ void FlowTable::look_up(std::span<const wire::Packet> packets, std::span<const s
   for_each_bit(late, [&](std::size_t i) noexcept {
     const FlowIndex::Candidate first = index_.alternate_candidate(hashes[i]);
     if (!first.matches) return;
-    prefetch_record(first.record, packets[i].key.family);
+    prefetch_record(first.record);
     likely[i] = base::FlowId{first.record};
+    found |= std::uint64_t{1} << i;
   });
+  for (std::uint64_t rest = found & ipv6; rest != 0; rest &= rest - 1) {
+    prefetch_addresses(likely[static_cast<std::size_t>(std::countr_zero(rest))].value);
+  }
+  return found;
 }
 
 // --- beginning -------------------------------------------------------------------------------------------------------
@@ -145,7 +152,7 @@ InsertResult FlowTable::insert(const wire::Packet& packet, std::uint64_t hash, c
   if (placed == FlowIndex::Placed::kDisplaced) counters_.displaced.add(1);
 
   Flow& flow = flows_[record] = Flow{};
-  flow.addresses = key.family == wire::Family::kIpv4 ? packed_ipv4(key) : hash;
+  flow.addresses = key.family == wire::Family::kIpv4 ? key.packed_ipv4() : hash;
   flow.port = key.port;
   flow.zone = key.zone;
   flow.protocol = key.protocol;
@@ -186,6 +193,48 @@ StepResult FlowTable::track(base::FlowId id, const wire::Packet& packet, std::ui
   flow.flags = static_cast<std::uint8_t>(flow.flags & ~flow_flag::kFirstPacket);
   if (flow.peer != peer_before) reschedule(id.value);
   return result;
+}
+
+bool FlowTable::track_one(const EstablishedBurst& burst, std::size_t i) noexcept {
+  const std::uint32_t record = burst.likely[i].value;
+  Flow& flow = flows_[record];
+  const EstablishedPacket packet = EstablishedPacket::of(burst.headers, i, (burst.second_side >> i & 1) != 0);
+  const bool is_udp = (burst.headers.udp >> i & 1) != 0;
+  const bool tracked = is_udp ? differs(flow, packet, EstablishedFlow::udp(burst.generation)) == 0
+                              : (burst.headers.ordinary >> i & 1) != 0 &&
+                                    step_established(flow, packet, EstablishedFlow::tcp(burst.generation));
+  if (!tracked) return false;
+  count(record, sender_of(flow, packet), packet.ip_length);
+  flow.last_seen = burst.now;
+  return true;
+}
+
+std::uint16_t FlowTable::track_established(const EstablishedBurst& burst, std::size_t first, std::uint16_t wanted,
+                                           base::VectorWidth width, base::RulePathId* paths) noexcept {
+  constexpr std::size_t kGroup = 16;
+  wanted &= EstablishedLanes::first_of_kind(&burst.likely[first], width);
+  if (width == base::VectorWidth::kAvx512) {
+    const EstablishedLanes lanes = EstablishedLanes::step(burst, first, wanted, flows_.data(), &spare_, paths);
+    const auto side_of = [&](std::uint32_t record, std::size_t i) {
+      return (flows_[record].flags >> 1 ^ burst.headers.from_upper >> (first + i)) & 1;
+    };
+    for_each_bit(lanes.bytes_carry, [&](std::size_t i) {
+      const std::uint32_t record = burst.likely[first + i].value;
+      carry_bytes(record, side_of(record, i));
+    });
+    for_each_bit(lanes.packets_carry, [&](std::size_t i) {
+      const std::uint32_t record = burst.likely[first + i].value;
+      carry_packets(record, side_of(record, i));
+    });
+    return lanes.tracked;
+  }
+  std::uint16_t tracked = 0;
+  for (std::size_t i = 0; i < kGroup; ++i) {
+    if ((wanted >> i & 1) == 0 || !track_one(burst, first + i)) continue;
+    paths[i] = flows_[burst.likely[first + i].value].path;
+    tracked |= static_cast<std::uint16_t>(1U << i);
+  }
+  return tracked;
 }
 
 void FlowTable::carry_bytes(std::uint32_t record, std::size_t side) noexcept {
@@ -262,9 +311,16 @@ bool FlowTable::evict_one() noexcept {
     expendable_.link(victim, deadline);
   }
   erase(base::FlowId{victim}, EndCause::kEvicted);
-  if (const std::uint32_t next = expendable_.earliest(); next != ExpiryWheel::kNone) {
-    prefetch_record(next, wire::Family::kIpv4);  // under a flood the next insert wants it
-  }
+  // Under a flood the next inserts want the next victims: of the first its place in the index, for which its record,
+  // sent for an eviction ago, must be there; of the one behind it the record.
+  const std::uint32_t next = expendable_.earliest();
+  if (next == ExpiryWheel::kNone) return true;
+  index_.prefetch(hash_of(next));
+  const std::uint32_t behind = expendable_.behind(next);
+  if (behind == ExpiryWheel::kNone) return true;
+  prefetch_record(behind);
+  __builtin_prefetch(&ledgers_[behind], 1);
+  expendable_.prefetch(behind);
   return true;
 }
 

@@ -34,8 +34,9 @@
 #include "base/ids.h"
 #include "base/mapped_memory.h"
 #include "base/result.h"
+#include "base/vector_width.h"
 #include "flow/conntrack.h"
-#include "flow/established.h"
+#include "flow/established_lanes.h"
 #include "flow/expiry_wheel.h"
 #include "flow/flow.h"
 #include "flow/flow_index.h"
@@ -112,15 +113,12 @@ class FlowTable {
 
   /// Fetches the bucket that find() of this hash reads first.
   [[gnu::always_inline]] void prefetch(std::uint64_t hash) const noexcept { index_.prefetch(hash); }
-  /// For each bit i of `wanted`: likely[i] = the flow that probably has the key of packets[i], or none, and its record
-  /// is on its way into the cache; ask confirm() before using it. Other elements of `likely` are left alone. All three
-  /// spans are as long as the burst, at most kMaxLookUp; hashes[i] = key.hash(secret), prefetched.
-  void look_up(std::span<const wire::Packet> packets, std::span<const std::uint64_t> hashes, std::uint64_t wanted,
-               std::span<base::FlowId> likely) const noexcept;
-  /// Whether `id`, a flow of look_up(), has this key.
-  [[nodiscard]] bool holds(base::FlowId id, const wire::FlowKey& key, std::uint64_t hash) const noexcept {
-    return same_key(id.value, key, hash);
-  }
+  /// For each bit i of `wanted`: likely[i] = the flow that probably has the key of hashes[i], or none, and its record
+  /// is on its way into the cache; ask confirm() before using it. Other elements of `likely` are left alone. Both spans
+  /// are as long as the burst, at most kMaxLookUp; hashes[i] = key.hash(secret), prefetched; bit i of `ipv6`: so is the
+  /// key. Returns those with a flow.
+  std::uint64_t look_up(std::span<const std::uint64_t> hashes, std::uint64_t wanted, std::uint64_t ipv6,
+                        std::span<base::FlowId> likely) const noexcept;
   /// The flow with this key, or none, given what look_up() said. Flows may have ended since then, but not begun.
   [[nodiscard]] base::FlowId confirm(base::FlowId likely, const wire::FlowKey& key, std::uint64_t hash) const noexcept {
     if (!likely.valid() || same_key(likely.value, key, hash)) [[likely]]
@@ -136,14 +134,13 @@ class FlowTable {
   /// Conntrack for one packet of flow `id` (conntrack.h: step); if it passes, counts it, notes the time and moves the
   /// flow's deadline forward where the new state has a shorter one.
   [[nodiscard]] StepResult track(base::FlowId id, const wire::Packet& packet, std::uint64_t now_ns) noexcept;
-  /// The same for the common case alone (established.h): false, and nothing is changed, if this is another.
-  [[nodiscard]] bool track_established(base::FlowId id, const wire::Packet& packet, std::uint64_t now_ns) noexcept {
-    Flow& flow = flows_[id.value];
-    if (!step_established(flow, packet)) return false;
-    count(id.value, flow.direction_of(packet), packet.ip_length);
-    flow.last_seen = tick_of(now_ns);
-    return true;
-  }
+  /// The same for the common cases alone (established.h), for those of packets [first, first + 16) of a burst that
+  /// `wanted` names (bit i: packet first + i; plain, and burst.likely[first + i] is a flow). Returns which were
+  /// tracked, and for those paths[i] of their flows; the others are other cases or of other flows, and nothing has
+  /// changed for them. Of several packets that may be of one flow only the first is tracked here, so that they stay in
+  /// order.
+  [[nodiscard]] std::uint16_t track_established(const EstablishedBurst& burst, std::size_t first, std::uint16_t wanted,
+                                                base::VectorWidth width, base::RulePathId* paths) noexcept;
   /// Ends the flow.
   void erase(base::FlowId id, EndCause cause = EndCause::kErased) noexcept;
   /// Ends flows whose deadline has passed, looking at no more than `budget` flows. Returns how many it looked at; a
@@ -200,15 +197,17 @@ class FlowTable {
   [[nodiscard]] bool same_key(std::uint32_t record, const wire::FlowKey& key, std::uint64_t hash) const noexcept {
     const Flow& flow = flows_[record];
     const bool ipv4 = key.family == wire::Family::kIpv4;
-    const bool same = base::all_hold(flow.addresses == (ipv4 ? packed_ipv4(key) : hash),
+    const bool same = base::all_hold(flow.addresses == (ipv4 ? key.packed_ipv4() : hash),
                                      base::load64(flow.port.data()) == base::load64(key.port.data()),
                                      flow.protocol == key.protocol, flow.family == key.family);
     return same && (ipv4 || ipv6_addresses_[record] == key.address);
   }
   /// Inlined always: g++ 12 takes a function that only prefetches for one without effect, and drops calls of it.
-  [[gnu::always_inline]] void prefetch_record(std::uint32_t record, wire::Family family) const noexcept {
+  [[gnu::always_inline]] void prefetch_record(std::uint32_t record) const noexcept {
     __builtin_prefetch(&flows_[record], 1);
-    if (family != wire::Family::kIpv4) __builtin_prefetch(&ipv6_addresses_[record]);
+  }
+  [[gnu::always_inline]] void prefetch_addresses(std::uint32_t record) const noexcept {
+    __builtin_prefetch(&ipv6_addresses_[record]);
   }
   [[nodiscard]] std::uint32_t take_record() noexcept;
   void free_record(std::uint32_t record) noexcept;
@@ -223,8 +222,11 @@ class FlowTable {
   }
   void link(std::uint32_t record) noexcept;
   void reschedule(std::uint32_t record) noexcept;
+  [[nodiscard]] bool track_one(const EstablishedBurst& burst, std::size_t i) noexcept;
   void count(std::uint32_t record, wire::Direction direction, std::uint32_t ip_bytes) noexcept {
-    const auto side = static_cast<std::size_t>(direction);
+    count(record, static_cast<std::size_t>(direction), ip_bytes);
+  }
+  void count(std::uint32_t record, std::size_t side, std::uint32_t ip_bytes) noexcept {
     Flow& flow = flows_[record];
     flow.bytes[side] += ip_bytes;
     if (flow.bytes[side] < ip_bytes) [[unlikely]]
@@ -246,6 +248,7 @@ class FlowTable {
   std::uint32_t free_ = ExpiryWheel::kNone;  ///< freed records, chained through their wheel links
   FlowIndex index_;
   std::span<Flow> flows_;
+  Flow spare_;  ///< of nobody; for vectors that are not full
   std::span<WheelLinks> links_;
   std::span<Ledger> ledgers_;
   std::span<AddressPair> ipv6_addresses_;

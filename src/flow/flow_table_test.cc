@@ -198,18 +198,22 @@ TEST_F(FlowTableTest, FindsWholeBurstsAndLeavesUnwantedElementsAlone) {
     const std::size_t length = 1 + random.below(kMaxLookUp);
     std::vector<wire::Packet> packets;
     std::vector<std::uint64_t> hashes;
+    std::uint64_t ipv6 = 0;
     for (std::size_t i = 0; i < length; ++i) {
       packets.push_back(known[random.below(known.size())]);
+      ipv6 |= std::uint64_t{packets.back().family == Family::kIpv6} << i;
       hashes.push_back(hash(packets.back()));
     }
     const std::uint64_t wanted = random() & (length == 64 ? ~0ULL : (1ULL << length) - 1);
     constexpr FlowId kUntouched{0x1234'5678};
     std::vector<FlowId> found(length, kUntouched);
-    table_->look_up(packets, hashes, wanted, found);
+    const std::uint64_t with_flow = table_->look_up(hashes, wanted, ipv6, found);
+    EXPECT_EQ(with_flow & ~wanted, 0U);
     for (std::size_t i = 0; i < length; ++i) {
       if ((wanted >> i & 1) == 0) {
         EXPECT_EQ(found[i], kUntouched);
       } else {
+        EXPECT_EQ((with_flow >> i & 1) != 0, found[i].valid());
         EXPECT_EQ(table_->confirm(found[i], packets[i].key, hashes[i]), find(packets[i]));
       }
     }

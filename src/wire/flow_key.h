@@ -27,6 +27,14 @@ using Zone = std::uint32_t;
   return (Zone{domain} << 24) | (Zone{outer_vlan} << 12) | inner_vlan;
 }
 
+/// The hash of an IPv4 key, of which most words are zero: both addresses in one word (endpoint 0 in the upper half),
+/// both ports and the zone in another.
+[[nodiscard]] inline std::uint64_t hash_ipv4(std::uint64_t addresses, std::uint64_t ports_and_zone,
+                                             std::uint8_t protocol, const base::HashSecret& secret) noexcept {
+  const std::uint64_t state = base::fold_multiply(addresses ^ secret.word[1], ports_and_zone ^ secret.word[2]);
+  return base::fold_multiply(state ^ secret.word[3] ^ protocol, secret.word[1] | 1);
+}
+
 struct FlowKey {
   std::array<IpAddress, 2> address;
   /// Host order. ICMP echo: the identifier in both. Protocols without ports: 0.
@@ -39,18 +47,14 @@ struct FlowKey {
   [[nodiscard]] bool operator==(const FlowKey& other) const noexcept {
     return std::memcmp(this, &other, sizeof *this) == 0;
   }
-  [[nodiscard]] std::uint64_t hash(const base::HashSecret& secret) const noexcept {
-    return family == Family::kIpv4 ? hash_ipv4(secret) : base::keyed_hash<48>(this, secret);
+  /// Of an IPv4 key: endpoint 0 in the upper half, each as its bytes lie in memory.
+  [[nodiscard]] std::uint64_t packed_ipv4() const noexcept {
+    return (base::load64(address[0].bytes.data()) << 32) | (base::load64(address[1].bytes.data()) & 0xffff'ffff);
   }
-
- private:
-  /// Of an IPv4 key most words are zero: the rest fits two.
-  [[nodiscard]] std::uint64_t hash_ipv4(const base::HashSecret& secret) const noexcept {
-    const std::uint64_t addresses =
-        (base::load64(address[0].bytes.data()) << 32) | (base::load64(address[1].bytes.data()) & 0xffff'ffff);
-    const std::uint64_t rest = base::load64(port.data());  // ports and zone
-    const std::uint64_t state = base::fold_multiply(addresses ^ secret.word[1], rest ^ secret.word[2]);
-    return base::fold_multiply(state ^ secret.word[3] ^ protocol, secret.word[1] | 1);
+  [[nodiscard]] std::uint64_t ports_and_zone() const noexcept { return base::load64(port.data()); }
+  [[nodiscard]] std::uint64_t hash(const base::HashSecret& secret) const noexcept {
+    return family == Family::kIpv4 ? hash_ipv4(packed_ipv4(), ports_and_zone(), protocol, secret)
+                                   : base::keyed_hash<48>(this, secret);
   }
 };
 static_assert(offsetof(FlowKey, zone) == offsetof(FlowKey, port) + 4 &&

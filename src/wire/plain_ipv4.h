@@ -19,9 +19,14 @@ namespace ringplane::wire {
 
 class PlainIpv4 {
  public:
+  /// A plain frame is at least this long, and no longer than that; nothing behind the first kReadBytes but the options
+  /// of a SYN is read.
+  static constexpr std::size_t kReadBytes = 54;
+  static constexpr std::size_t kMaxBytes = 16384;  // decode.h: kMaxFrameBytes
+
   /// Fills all of `packet` and returns true, or returns false and leaves it in any state.
   [[nodiscard]] static bool decode(Bytes frame, std::uint8_t domain, Packet& packet) noexcept {
-    if (frame.size() < kTcpBytes || frame.size() > kMaxBytes) return false;
+    if (frame.size() < kReadBytes || frame.size() > kMaxBytes) return false;
     const std::uint8_t* at = frame.data();
     const auto type_to_total = load<std::uint64_t>(at + 12);  // EtherType, version, TOS, total length, identification
     const auto offset_to_protocol = load<std::uint32_t>(at + kIp + 6);  // fragment offset, TTL, protocol
@@ -56,8 +61,7 @@ class PlainIpv4 {
  private:
   static constexpr std::size_t kIp = 14;
   static constexpr std::size_t kTransport = kIp + 20;
-  static constexpr std::size_t kTcpBytes = kTransport + TcpHeader::kBytes;
-  static constexpr std::size_t kMaxBytes = 16384;  // decode.h: kMaxFrameBytes
+  static_assert(kTransport + TcpHeader::kBytes == kReadBytes);
   static_assert(std::endian::native == std::endian::little, "words are taken apart from their low end");
   static_assert(offsetof(Packet, tcp_seq) == offsetof(Packet, tcp_ack) + 4);
   static_assert(offsetof(Packet, source_port) == offsetof(Packet, destination_port) + 2);
@@ -99,7 +103,7 @@ class PlainIpv4 {
     if (!(fits & segment)) {
       const bool handshake = flags == tcp_flag::kSyn || flags == (tcp_flag::kSyn | tcp_flag::kAck);
       if (!fits || !handshake) return false;
-      packet.tcp_window_scale = TcpView::window_scale_of({at + kTcpBytes, header_bytes - TcpHeader::kBytes});
+      packet.tcp_window_scale = TcpView::window_scale_of({at + kReadBytes, header_bytes - TcpHeader::kBytes});
     }
     const std::uint64_t seq_and_ack = std::byteswap(load<std::uint64_t>(at + kTransport + 4));
     std::memcpy(&packet.tcp_ack, &seq_and_ack, sizeof seq_and_ack);

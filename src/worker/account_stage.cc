@@ -41,7 +41,12 @@ LogRecord to_record(const PacketBurst& burst, std::uint32_t slot, const WorkerTa
 void account_burst(const PacketBurst& burst, WorkerTables& tables) noexcept {
   WorkerCounters& counters = tables.counters;
   std::uint64_t handed_over = 0;
-  for_each_slot(burst.all(), [&](std::uint32_t slot) {
+  for_each_slot(burst.goes_on, [&](std::uint32_t slot) {
+    RulePath& path = tables.paths->at(burst.paths[slot]);
+    path.packets.add(1);
+    path.bytes.add(burst.headers.ip_length[slot]);
+  });
+  for_each_slot(burst.all() & ~burst.goes_on, [&](std::uint32_t slot) {
     const Outcome& outcome = burst.outcomes[slot];
     if (outcome.verdict == Verdict::kHandedOver) {
       ++handed_over;
@@ -55,7 +60,7 @@ void account_burst(const PacketBurst& burst, WorkerTables& tables) noexcept {
     if (outcome.path.valid() && judged_by_rules) {
       RulePath& path = tables.paths->at(outcome.path);
       path.packets.add(1);
-      path.bytes.add(burst.packets[slot].ip_length);
+      path.bytes.add(burst.headers.ip_length[slot]);
     }
     if (!dropped && !outcome.log) return;
     if (!tables.log_tokens.take(burst.now_ns) || !tables.log->push(to_record(burst, slot, tables)))

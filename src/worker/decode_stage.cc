@@ -1,4 +1,5 @@
 #include <bit>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 
@@ -8,6 +9,8 @@
 #include "frame/frame.h"
 #include "wire/decode.h"
 #include "wire/ethernet.h"
+#include "wire/flow_key.h"
+#include "wire/ip_address.h"
 #include "wire/packet.h"
 #include "worker/forwarding.h"
 #include "worker/packet_burst.h"
@@ -29,29 +32,67 @@ void bridge_non_ip(PacketBurst& burst, std::uint32_t slot, const Egress& egress)
   }
 }
 
+/// The long way for one frame.
+void decode_frame(PacketBurst& burst, std::uint32_t slot, const frame::Arena& arena, WorkerTables& tables) noexcept {
+  const frame::Frame& frame = burst.frames[slot];
+  const Egress& egress = tables.snapshot->forwarding.from(frame.port);
+  wire::Packet& packet = burst.packets[slot];
+  const base::DropReason reason = wire::decode_any(arena.data(frame), egress.domain, packet);
+  burst.headers.ip_length[slot] = packet.ip_length;
+  if (reason != base::DropReason::none) {
+    burst.drop(slot, reason);
+    return;
+  }
+  if (packet.kind == wire::PacketKind::kNonIp) {
+    bridge_non_ip(burst, slot, egress);
+    return;
+  }
+  burst.hashes[slot] = packet.key.hash(tables.secret);
+  const bool has_flow = packet.kind == wire::PacketKind::kFlow || packet.kind == wire::PacketKind::kIcmpError;
+  burst.tracked |= std::uint64_t{has_flow} << slot;
+  burst.ipv6 |= std::uint64_t{has_flow && packet.key.family == wire::Family::kIpv6} << slot;
+}
+
 }  // namespace
 
 void fetch_burst(const PacketBurst& burst, const frame::Arena& arena) noexcept {
   for (const frame::Frame& frame : burst.frames.frames()) __builtin_prefetch(arena.base() + frame.address);
 }
 
+void read_packet(PacketBurst& burst, std::uint32_t slot, const frame::Arena& arena,
+                 const WorkerTables& tables) noexcept {
+  const std::uint64_t bit = std::uint64_t{1} << slot;
+  if ((burst.unread & bit) == 0) return;
+  burst.unread &= ~bit;
+  const frame::Frame& frame = burst.frames[slot];
+  const std::uint8_t domain = tables.snapshot->forwarding.from(frame.port).domain;
+  const base::DropReason reason = wire::decode(arena.data(frame), domain, burst.packets[slot]);
+  assert(reason == base::DropReason::none);  // it is plain
+  static_cast<void>(reason);
+}
+
 void decode_burst(PacketBurst& burst, const frame::Arena& arena, WorkerTables& tables) noexcept {
-  burst.open = burst.all();
-  for (std::uint32_t slot = 0; slot < burst.frames.size(); ++slot) {
+  const std::uint32_t count = burst.frames.size();
+  burst.second_side = 0;
+  for (std::uint32_t slot = 0; slot < count; ++slot) {
     const frame::Frame& frame = burst.frames[slot];
     const Egress& egress = tables.snapshot->forwarding.from(frame.port);
-    burst.outcomes[slot] = Outcome{};
-    burst.flows[slot] = base::FlowId{};
-    wire::Packet& packet = burst.packets[slot];
-    const base::DropReason reason = wire::decode(arena.data(frame), egress.domain, packet);
-    if (reason != base::DropReason::none) {
-      burst.drop(slot, reason);
-    } else if (packet.kind == wire::PacketKind::kNonIp) {
-      bridge_non_ip(burst, slot, egress);
-    } else {
-      burst.hashes[slot] = packet.key.hash(tables.secret);
-    }
+    burst.bytes.data[slot] = arena.base() + frame.address;
+    burst.bytes.length[slot] = frame.length;
+    burst.bytes.zone[slot] = wire::make_zone(egress.domain, 0, 0);
+    burst.second_side |= std::uint64_t{egress.second_side} << slot;
   }
+  burst.bytes.count = count;
+  burst.headers.read(burst.bytes, tables.vectors);
+  burst.outcomes.fill(Outcome{});
+  burst.flows.fill(base::FlowId{});
+  burst.open = burst.all();
+  burst.tracked = burst.unread = burst.headers.plain;
+  burst.ipv6 = burst.goes_on = 0;
+  for_each_slot(burst.open & ~burst.headers.plain,
+                [&](std::uint32_t slot) { decode_frame(burst, slot, arena, tables); });
+  for_each_slot(burst.headers.plain,
+                [&](std::uint32_t slot) { burst.hashes[slot] = burst.headers.hash(slot, tables.secret); });
   // A loop of its own: a prefetch that misses the TLB holds up what is behind it, and the shorter the loop, the more of
   // them are under way. Not by for_each_slot: g++ 12 takes a lambda that only prefetches for one that does nothing.
   for (std::uint64_t rest = burst.open; rest != 0; rest &= rest - 1) {

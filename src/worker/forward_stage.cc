@@ -8,6 +8,7 @@
 #include "wire/bytes.h"
 #include "wire/packet.h"
 #include "wire/reply.h"
+#include "worker/forwarding.h"
 #include "worker/frame_exit.h"
 #include "worker/packet_burst.h"
 #include "worker/stages.h"
@@ -18,9 +19,11 @@ namespace {
 
 constexpr std::uint8_t kDefaultTtl = 64;
 /// Tag and Ethernet header before the IP header never count against the MTU.
-bool fits(const wire::Packet& packet, const frame::Frame& frame, std::uint32_t mtu) noexcept {
-  const std::uint32_t bytes = packet.ip_length != 0 ? packet.ip_length : frame.length - packet.l3_offset;
-  return bytes <= mtu;
+bool fits(const PacketBurst& burst, std::uint32_t slot, std::uint32_t mtu) noexcept {
+  const std::uint32_t ip_length = burst.headers.ip_length[slot];
+  if (ip_length != 0) [[likely]]
+    return ip_length <= mtu;
+  return burst.frames[slot].length - burst.packets[slot].l3_offset <= mtu;
 }
 
 /// Turns a rejected packet round and sends it back where it came from; at a bounded rate (RFC 4443 2.4(f)).
@@ -45,21 +48,28 @@ void answer(const PacketBurst& burst, std::uint32_t slot, const frame::Arena& ar
 }  // namespace
 
 void forward_burst(PacketBurst& burst, const frame::Arena& arena, WorkerTables& tables, FrameExit& exit) noexcept {
+  const Forwarding& forwarding = tables.snapshot->forwarding;
+  const auto send = [&](std::uint32_t slot, base::PortId egress) {
+    const frame::Frame& frame = burst.frames[slot];
+    if (fits(burst, slot, forwarding.from(frame.port).mtu)) [[likely]] {
+      exit.send(egress, frame);
+    } else {
+      tables.counters.dropped[static_cast<std::size_t>(base::DropReason::frame_too_long)].add(1);
+      exit.release(frame.address);
+    }
+  };
   for (std::uint32_t slot = 0; slot < burst.frames.size(); ++slot) {
     const frame::Frame& frame = burst.frames[slot];
+    if ((burst.goes_on >> slot & 1) != 0) [[likely]] {
+      send(slot, forwarding.from(frame.port).port);
+      continue;
+    }
     const Outcome& outcome = burst.outcomes[slot];
     switch (outcome.verdict) {
       case Verdict::kHandedOver: break;
       case Verdict::kDrop: exit.release(frame.address); break;
       case Verdict::kReject: answer(burst, slot, arena, tables, exit); break;
-      case Verdict::kPass:
-        if (fits(burst.packets[slot], frame, tables.snapshot->forwarding.from(frame.port).mtu)) {
-          exit.send(outcome.egress, frame);
-        } else {
-          tables.counters.dropped[static_cast<std::size_t>(base::DropReason::frame_too_long)].add(1);
-          exit.release(frame.address);
-        }
-        break;
+      case Verdict::kPass: send(slot, outcome.egress); break;
     }
   }
   burst.frames.clear();

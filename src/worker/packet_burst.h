@@ -1,5 +1,8 @@
 // PacketBurst: one burst on its way through the pipeline: frames, what was decoded of them, and what was decided.
 // Slot i of every array speaks of frames[i]. A pass looks at the slots in `open` and closes those it decides.
+//
+// Of plain frames (wire/plain_headers.h) only `headers` is filled at first. Most need no more; who needs the rest of a
+// packet has it read by read_packet() first (stages.h).
 #pragma once
 
 #include <array>
@@ -12,6 +15,7 @@
 #include "flow/flow.h"
 #include "frame/frame.h"
 #include "wire/packet.h"
+#include "wire/plain_headers.h"
 
 namespace ringplane::worker {
 
@@ -43,13 +47,22 @@ struct PacketBurst {
 
   std::uint64_t now_ns = 0;
   frame::Burst frames;
-  std::array<wire::Packet, kCapacity> packets;
-  std::array<std::uint64_t, kCapacity> hashes;  ///< of packets[i].key, for packets with a key
-  std::array<base::FlowId, kCapacity>
-      flows;  ///< probably (find_burst), then surely (track_burst); none: belongs to no flow (yet)
-  std::array<Outcome, kCapacity> outcomes;
-  std::uint64_t open = 0;     ///< bit i: not yet decided
-  std::uint64_t tracked = 0;  ///< bit i: packet i is of a kind that has flows
+  wire::FrameBytes bytes;                                 ///< of `frames`
+  wire::PlainHeaders headers;                             ///< of plain frames; ip_length of all that are IP
+  std::array<wire::Packet, kCapacity> packets;            ///< of slots not in `unread`
+  std::array<std::uint64_t, kCapacity> hashes;            ///< of the key, for packets with a key
+  alignas(64) std::array<base::FlowId, kCapacity> flows;  ///< probably (find_burst), then surely (track_burst); none:
+                                                          ///< belongs to no flow (yet)
+  alignas(64) std::array<base::RulePathId, kCapacity> paths;  ///< of slots in `goes_on`
+  std::array<Outcome, kCapacity> outcomes;                    ///< of the others
+  // Bit i: slot i ...
+  std::uint64_t open = 0;     ///< is not yet decided
+  std::uint64_t unread = 0;   ///< is plain, and packets[i] has not been read
+  std::uint64_t tracked = 0;  ///< is of a kind that has flows
+  std::uint64_t ipv6 = 0;     ///< is tracked and IPv6
+  std::uint64_t found = 0;    ///< is tracked and flows[i] is set
+  std::uint64_t goes_on = 0;  ///< passes as the next packet of its flow: paths[i] says by which rules, not outcomes[i]
+  std::uint64_t second_side = 0;  ///< came in by the second port of its bridge
 
   [[nodiscard]] std::uint64_t all() const noexcept {
     return frames.size() == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << frames.size()) - 1;

@@ -19,16 +19,19 @@ void Pipeline::advance(std::uint64_t now_ns) {
   tables_.lap(Stage::kFind);
   decode_burst(next, arena_, tables_);
   tables_.lap(Stage::kDecode);
-  steer_burst(next, tables_, exit_);
+  steer_burst(next, arena_, tables_, exit_);
   tables_.lap(Stage::kSteer);
 
-  track_burst(current, tables_);
+  track_burst(current, arena_, tables_);
   tables_.lap(Stage::kTrack);
   admit_burst(current, tables_);
   tables_.lap(Stage::kAdmit);
   account_burst(current, tables_);
   tables_.lap(Stage::kAccount);
-  if (observer_ != nullptr && !current.frames.empty()) observer_->on_decided(current, tables_);
+  if (observer_ != nullptr && !current.frames.empty()) {
+    describe_burst(current, arena_, tables_);
+    observer_->on_decided(current, tables_);
+  }
   forward_burst(current, arena_, tables_, exit_);
   tables_.lap(Stage::kForward);
   next_ = 1 - next_;

@@ -1,11 +1,15 @@
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
 #include "base/drop_reason.h"
 #include "base/ids.h"
 #include "flow/conntrack.h"
+#include "flow/established_lanes.h"
 #include "flow/flow.h"
 #include "flow/flow_table.h"
+#include "flow/timeouts.h"
+#include "frame/arena.h"
 #include "wire/flow_key.h"
 #include "wire/packet.h"
 #include "worker/flow_admission.h"
@@ -59,42 +63,52 @@ void track_packet(PacketBurst& burst, std::uint32_t slot, WorkerTables& tables) 
   burst.pass(slot);
 }
 
-/// The common case of track_packet(): an established connection goes on. False: it is another, nothing was done.
-bool track_established(PacketBurst& burst, std::uint32_t slot, WorkerTables& tables) noexcept {
-  const wire::Packet& packet = burst.packets[slot];
-  const base::FlowId id = burst.flows[slot];
-  if (!tables.flows->holds(id, packet.key, burst.hashes[slot])) return false;
-  const flow::Flow& flow = tables.flows->at(id);
-  const Egress& egress = tables.snapshot->forwarding.from(burst.frames[slot].port);
-  const bool original = flow.direction_of(packet) == wire::Direction::kOriginal;
-  const bool right_side = egress.second_side == (original == flow.has(flow::flow_flag::kOriginalSecondPort));
-  if (!(tables.is_current(flow) & right_side)) return false;
-  if (!tables.flows->track_established(id, packet, burst.now_ns)) return false;
-  Outcome& outcome = burst.outcomes[slot];
-  outcome.path = flow.path;
-  tables.paths->prefetch(outcome.path);
-  outcome.egress = egress.port;
-  outcome.log = flow.has(flow::flow_flag::kLog);
-  burst.pass(slot);
-  return true;
-}
-
 void find_burst(PacketBurst& burst, const WorkerTables& tables) noexcept {
-  burst.tracked = 0;
-  for_each_slot(burst.open, [&](std::uint32_t slot) {
-    const wire::PacketKind kind = burst.packets[slot].kind;
-    const bool has_flow = kind == wire::PacketKind::kFlow || kind == wire::PacketKind::kIcmpError;
-    burst.tracked |= std::uint64_t{has_flow} << slot;
-  });
+  burst.tracked &= burst.open;
+  burst.found = 0;
   if (burst.tracked == 0) return;
   const std::size_t size = burst.frames.size();
-  tables.flows->look_up({burst.packets.data(), size}, {burst.hashes.data(), size}, burst.tracked,
-                        {burst.flows.data(), size});
+  burst.found =
+      tables.flows->look_up({burst.hashes.data(), size}, burst.tracked, burst.ipv6, {burst.flows.data(), size});
 }
 
-void track_burst(PacketBurst& burst, WorkerTables& tables) noexcept {
-  for_each_slot(burst.tracked & burst.open, [&](std::uint32_t slot) {
-    if (burst.flows[slot].valid() && !track_established(burst, slot, tables)) track_packet(burst, slot, tables);
+namespace {
+
+/// Sixteen slots from `first` on: the common cases at once (an established connection, or one over UDP that both sides
+/// have spoken on, goes on), the others one after the other.
+void track_sixteen(PacketBurst& burst, std::size_t first, const frame::Arena& arena, WorkerTables& tables) noexcept {
+  const flow::EstablishedBurst established{.headers = burst.headers,
+                                           .second_side = burst.second_side,
+                                           .likely = burst.flows,
+                                           .generation = tables.snapshot->generation,
+                                           .now = flow::tick_of(burst.now_ns)};
+  const auto wanted = static_cast<std::uint16_t>((burst.found & burst.unread & burst.open) >> first);
+  const std::uint64_t tracked =
+      tables.flows->track_established(established, first, wanted, tables.vectors, &burst.paths[first]);
+  burst.goes_on |= tracked << first;
+  burst.open &= ~(tracked << first);
+  for (std::uint64_t rest = tracked; rest != 0; rest &= rest - 1) {
+    tables.paths->prefetch(burst.paths[first + static_cast<std::size_t>(std::countr_zero(rest))]);
+  }
+  for_each_slot(burst.open & (std::uint64_t{0xffff} << first), [&](std::uint32_t slot) {
+    read_packet(burst, slot, arena, tables);
+    if (burst.flows[slot].valid()) track_packet(burst, slot, tables);
+  });
+}
+
+}  // namespace
+
+void track_burst(PacketBurst& burst, const frame::Arena& arena, WorkerTables& tables) noexcept {
+  for (std::size_t first = 0; first < burst.frames.size(); first += 16) track_sixteen(burst, first, arena, tables);
+}
+
+void describe_burst(PacketBurst& burst, const frame::Arena& arena, const WorkerTables& tables) noexcept {
+  for_each_slot(burst.all(), [&](std::uint32_t slot) { read_packet(burst, slot, arena, tables); });
+  for_each_slot(burst.goes_on, [&](std::uint32_t slot) {
+    burst.outcomes[slot] = {.verdict = Verdict::kPass,
+                            .egress = tables.snapshot->forwarding.from(burst.frames[slot].port).port,
+                            .path = burst.paths[slot],
+                            .rule = {}};
   });
 }
 

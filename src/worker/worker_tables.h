@@ -10,6 +10,7 @@
 #include "base/ids.h"
 #include "base/random.h"
 #include "base/token_bucket.h"
+#include "base/vector_width.h"
 #include "firewall/table_overlay.h"
 #include "flow/flow_table.h"
 #include "flow/source_table.h"
@@ -50,6 +51,7 @@ struct WorkerTables {
   std::uint32_t worker_count = 1;
   base::HashSecret secret{};
   base::Random random{0};
+  base::VectorWidth vectors = base::widest_vectors();
 
   const Snapshot* snapshot = nullptr;
   RulePaths* paths = nullptr;
