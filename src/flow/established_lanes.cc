@@ -173,10 +173,14 @@ RINGPLANE_AVX512_INLINE EstablishedLanes count(FlowLanes& flow, const PacketLane
 
 RINGPLANE_AVX512 EstablishedLanes step_avx512(const EstablishedBurst& burst, std::size_t first, std::uint16_t wanted,
                                               Flow* flows, Flow* spare, base::RulePathId* paths) noexcept {
-  std::uint8_t* at[kLanes];
-  for (std::size_t i = 0; i < kLanes; ++i) {
-    at[i] = reinterpret_cast<std::uint8_t*>((wanted >> i & 1) != 0 ? &flows[burst.likely[first + i].value] : spare);
-  }
+  alignas(64) std::uint8_t* at[kLanes];
+  const __m512i records = _mm512_load_si512(&burst.likely[first]);
+  const __m512i nobody = _mm512_set1_epi64(static_cast<long long>(reinterpret_cast<std::uintptr_t>(spare)));
+  const __m512i table = _mm512_set1_epi64(static_cast<long long>(reinterpret_cast<std::uintptr_t>(flows)));
+  const __m512i low = _mm512_slli_epi64(_mm512_cvtepu32_epi64(_mm512_castsi512_si256(records)), 6);
+  const __m512i high = _mm512_slli_epi64(_mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(records, 1)), 6);
+  _mm512_store_si512(at, _mm512_mask_add_epi64(nobody, static_cast<__mmask8>(wanted), table, low));
+  _mm512_store_si512(at + 8, _mm512_mask_add_epi64(nobody, static_cast<__mmask8>(wanted >> 8), table, high));
   FlowLanes flow{base::load_words(at, 0), base::load_words(at, 16), base::load_words(at, 32), base::load_words(at, 48)};
   const PacketLanes packet = load_packets(burst, first);
   const __mmask16 original_upper =

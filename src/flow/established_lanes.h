@@ -19,7 +19,7 @@ namespace ringplane::flow {
 struct EstablishedBurst {
   const wire::PlainHeaders& headers;
   std::uint64_t second_side;             ///< bit i: packet i came in by the second port of its domain
-  std::span<const base::FlowId> likely;  ///< by packet, from FlowTable::look_up()
+  std::span<const base::FlowId> likely;  ///< by packet, from FlowTable::look_up(); on a border of 64 bytes
   std::uint16_t generation;
   Tick now;
 };

@@ -4,12 +4,52 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/sixteen_lanes.h"
+#include "base/vector_width.h"
+
 namespace ringplane::flow {
 namespace {
 
 constexpr std::uint16_t kFreeTag = 0;
 
 }  // namespace
+
+FlowIndex::Candidates FlowIndex::candidates(const std::uint64_t* hashes, std::uint64_t wanted, base::VectorWidth width,
+                                            std::uint32_t* records) const noexcept {
+#ifdef __x86_64__
+  if (width == base::VectorWidth::kAvx512) return candidates_avx512(hashes, wanted, records);
+#endif
+  static_cast<void>(width);
+  Candidates found;
+  for (std::uint64_t rest = wanted; rest != 0; rest &= rest - 1) {
+    const auto i = static_cast<std::size_t>(std::countr_zero(rest));
+    const Candidate first = candidate(hashes[i]);
+    records[i] = first.matches ? first.record : kNone;
+    found.matches |= std::uint64_t{first.matches} << i;
+    found.elsewhere |= std::uint64_t{!first.matches && first.overflowed} << i;
+  }
+  return found;
+}
+
+#ifdef __x86_64__
+RINGPLANE_AVX512 FlowIndex::Candidates FlowIndex::candidates_avx512(const std::uint64_t* hashes, std::uint64_t wanted,
+                                                                    std::uint32_t* records) const noexcept {
+  constexpr unsigned kSlots = (1U << kBucketSlots) - 1;
+  Candidates found;
+  for (std::uint64_t rest = wanted; rest != 0; rest &= rest - 1) {
+    const auto i = static_cast<std::size_t>(std::countr_zero(rest));
+    const IndexBucket& bucket = buckets_[primary_of(hashes[i])];
+    const __m256i tags = _mm256_load_si256(reinterpret_cast<const __m256i*>(bucket.tag.data()));
+    const __m256i wanted_tag = _mm256_set1_epi16(static_cast<short>(tag_of(hashes[i])));
+    const unsigned slots = _mm256_cmpeq_epi16_mask(tags, wanted_tag) & kSlots;
+    const std::uint32_t record = bucket.record[static_cast<std::size_t>(std::countr_zero(slots | (kSlots + 1) / 2))];
+    records[i] = slots != 0 ? record : kNone;
+    found.matches |= std::uint64_t{slots != 0} << i;
+    found.elsewhere |= std::uint64_t{slots == 0 && bucket.overflow != 0} << i;
+  }
+  return found;
+}
+#endif
 
 void FlowIndex::put(IndexBucket& bucket, std::uint32_t free_slots, std::uint16_t tag, std::uint32_t record,
                     bool guest) noexcept {

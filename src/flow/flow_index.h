@@ -23,6 +23,8 @@
 #include <emmintrin.h>
 #endif
 
+#include "base/vector_width.h"
+
 namespace ringplane::flow {
 
 inline constexpr std::size_t kBucketSlots = 10;
@@ -77,6 +79,13 @@ class FlowIndex {
   [[nodiscard]] Candidate candidate(std::uint64_t hash) const noexcept {
     return first_match(buckets_[primary_of(hash)], tag_of(hash));
   }
+  struct Candidates {
+    std::uint64_t matches = 0;    ///< bit i: see Candidate
+    std::uint64_t elsewhere = 0;  ///< bit i: none here, but the primary bucket has overflowed
+  };
+  /// candidate() of hashes[i] for each bit i of `wanted`: records[i], at most 64.
+  [[nodiscard]] Candidates candidates(const std::uint64_t* hashes, std::uint64_t wanted, base::VectorWidth width,
+                                      std::uint32_t* records) const noexcept;
   [[gnu::always_inline]] void prefetch_alternate(std::uint64_t hash) const noexcept {
     __builtin_prefetch(&buckets_[other_bucket(primary_of(hash), tag_of(hash))]);
   }
@@ -128,6 +137,8 @@ class FlowIndex {
     const auto slot = static_cast<std::size_t>(std::countr_zero(slots | (1U << (kBucketSlots - 1))));
     return {bucket.record[slot], slots != 0, bucket.overflow != 0};
   }
+  [[nodiscard]] Candidates candidates_avx512(const std::uint64_t* hashes, std::uint64_t wanted,
+                                             std::uint32_t* records) const noexcept;
   static void put(IndexBucket& bucket, std::uint32_t free_slots, std::uint16_t tag, std::uint32_t record,
                   bool guest) noexcept;
   [[nodiscard]] bool make_room(std::uint32_t bucket_number) noexcept;

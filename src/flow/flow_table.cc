@@ -85,18 +85,13 @@ base::FlowId FlowTable::find(const wire::FlowKey& key, std::uint64_t hash) const
 }
 
 std::uint64_t FlowTable::look_up(std::span<const std::uint64_t> hashes, std::uint64_t wanted, std::uint64_t ipv6,
-                                 std::span<base::FlowId> likely) const noexcept {
-  std::uint64_t found = 0;
-  std::uint64_t late = 0;  // the tag is not in the primary bucket, but the entry may be in the alternate one
-
-  // Take the first candidate of each bucket. No branch may depend on a bucket that is still on its way: a wrong guess
-  // would stop the reads behind it.
-  for_each_bit(wanted, [&](std::size_t i) noexcept {
-    const FlowIndex::Candidate first = index_.candidate(hashes[i]);
-    likely[i] = base::FlowId{first.matches ? first.record : FlowIndex::kNone};
-    found |= std::uint64_t{first.matches} << i;
-    late |= std::uint64_t{!first.matches && first.overflowed} << i;
-  });
+                                 base::VectorWidth width, std::span<base::FlowId> likely) const noexcept {
+  // No branch may depend on a bucket that is still on its way: a wrong guess would stop the reads behind it.
+  static_assert(sizeof(base::FlowId) == sizeof(std::uint32_t));
+  const FlowIndex::Candidates first =
+      index_.candidates(hashes.data(), wanted, width, reinterpret_cast<std::uint32_t*>(likely.data()));
+  std::uint64_t found = first.matches;
+  const std::uint64_t late = first.elsewhere;  // the entry may be in the alternate bucket
   // Loops of their own: a prefetch that misses the TLB holds up what is behind it, and the shorter the loop, the more
   // of them are under way. Not by for_each_bit: g++ 12 takes a lambda that only prefetches for one that does nothing.
   for (std::uint64_t rest = found; rest != 0; rest &= rest - 1) {
@@ -107,10 +102,10 @@ std::uint64_t FlowTable::look_up(std::span<const std::uint64_t> hashes, std::uin
   }
   // The same for those whose entry may be in the alternate bucket.
   for_each_bit(late, [&](std::size_t i) noexcept {
-    const FlowIndex::Candidate first = index_.alternate_candidate(hashes[i]);
-    if (!first.matches) return;
-    prefetch_record(first.record);
-    likely[i] = base::FlowId{first.record};
+    const FlowIndex::Candidate other = index_.alternate_candidate(hashes[i]);
+    if (!other.matches) return;
+    prefetch_record(other.record);
+    likely[i] = base::FlowId{other.record};
     found |= std::uint64_t{1} << i;
   });
   for (std::uint64_t rest = found & ipv6; rest != 0; rest &= rest - 1) {

@@ -118,7 +118,7 @@ class FlowTable {
   /// are as long as the burst, at most kMaxLookUp; hashes[i] = key.hash(secret), prefetched; bit i of `ipv6`: so is the
   /// key. Returns those with a flow.
   std::uint64_t look_up(std::span<const std::uint64_t> hashes, std::uint64_t wanted, std::uint64_t ipv6,
-                        std::span<base::FlowId> likely) const noexcept;
+                        base::VectorWidth width, std::span<base::FlowId> likely) const noexcept;
   /// The flow with this key, or none, given what look_up() said. Flows may have ended since then, but not begun.
   [[nodiscard]] base::FlowId confirm(base::FlowId likely, const wire::FlowKey& key, std::uint64_t hash) const noexcept {
     if (!likely.valid() || same_key(likely.value, key, hash)) [[likely]]

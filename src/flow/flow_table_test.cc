@@ -207,7 +207,8 @@ TEST_F(FlowTableTest, FindsWholeBurstsAndLeavesUnwantedElementsAlone) {
     const std::uint64_t wanted = random() & (length == 64 ? ~0ULL : (1ULL << length) - 1);
     constexpr FlowId kUntouched{0x1234'5678};
     std::vector<FlowId> found(length, kUntouched);
-    const std::uint64_t with_flow = table_->look_up(hashes, wanted, ipv6, found);
+    const base::VectorWidth width = round % 2 == 0 ? base::VectorWidth::kPlain : base::widest_vectors();
+    const std::uint64_t with_flow = table_->look_up(hashes, wanted, ipv6, width, found);
     EXPECT_EQ(with_flow & ~wanted, 0U);
     for (std::size_t i = 0; i < length; ++i) {
       if ((wanted >> i & 1) == 0) {

@@ -146,12 +146,16 @@ RINGPLANE_AVX512_INLINE void read_sixteen(const FrameBytes& frames, const std::u
 
 RINGPLANE_AVX512 void read_avx512(const FrameBytes& frames, PlainHeaders& headers) noexcept {
   for (std::size_t first = 0; first < frames.count; first += kLanes) {
-    const std::uint8_t* at[kLanes];
-    for (std::size_t i = 0; i < kLanes; ++i) {
-      const bool readable = first + i < frames.count && frames.length[first + i] >= PlainIpv4::kReadBytes &&
-                            frames.length[first + i] <= PlainIpv4::kMaxBytes;
-      at[i] = readable ? frames.data[first + i] : kNothing;
-    }
+    const __m512i length = _mm512_load_si512(&frames.length[first]);
+    const std::size_t left = frames.count - first;
+    __mmask16 readable = left >= kLanes ? 0xffff : static_cast<__mmask16>((1U << left) - 1);
+    readable = _mm512_mask_cmpge_epu32_mask(readable, length, all_lanes(PlainIpv4::kReadBytes));
+    readable = _mm512_mask_cmple_epu32_mask(readable, length, all_lanes(PlainIpv4::kMaxBytes));
+    alignas(64) const std::uint8_t* at[kLanes];
+    const __m512i nothing = _mm512_set1_epi64(static_cast<long long>(reinterpret_cast<std::uintptr_t>(kNothing)));
+    _mm512_store_si512(at, _mm512_mask_loadu_epi64(nothing, static_cast<__mmask8>(readable), &frames.data[first]));
+    _mm512_store_si512(at + 8,
+                       _mm512_mask_loadu_epi64(nothing, static_cast<__mmask8>(readable >> 8), &frames.data[first + 8]));
     read_sixteen(frames, at, first, headers);
   }
 }
@@ -159,6 +163,22 @@ RINGPLANE_AVX512 void read_avx512(const FrameBytes& frames, PlainHeaders& header
 #endif
 
 }  // namespace
+
+void PlainHeaders::hash_plain(const base::HashSecret& secret, std::uint64_t* hashes) const noexcept {
+  const auto hash_one = [&](std::size_t i, std::uint64_t is_udp) noexcept {
+    const std::uint8_t protocol = is_udp != 0 ? protocol::kUdp : protocol::kTcp;
+    hashes[i] = hash_ipv4(addresses[i], ports_and_zone[i], protocol, secret);
+  };
+  if (plain == ~std::uint64_t{0}) [[likely]] {
+    std::uint64_t rest = udp;
+    for (std::size_t i = 0; i < kCapacity; ++i, rest >>= 1) hash_one(i, rest & 1);
+    return;
+  }
+  for (std::uint64_t rest = plain; rest != 0; rest &= rest - 1) {
+    const auto i = static_cast<std::size_t>(std::countr_zero(rest));
+    hash_one(i, udp >> i & 1);
+  }
+}
 
 void PlainHeaders::read(const FrameBytes& frames, base::VectorWidth width) noexcept {
   plain = udp = ordinary = from_upper = 0;

@@ -49,11 +49,8 @@ struct PlainHeaders {
   /// Fills all of it from the first bytes of `frames`; of short ones nothing is read.
   void read(const FrameBytes& frames, base::VectorWidth width) noexcept;
 
-  /// As FlowKey::hash() of the frame's key. Hashes of IPv4 keys never need the 48 bytes.
-  [[nodiscard]] std::uint64_t hash(std::size_t i, const base::HashSecret& secret) const noexcept {
-    const std::uint8_t protocol = (udp >> i & 1) != 0 ? std::uint8_t{17} : std::uint8_t{6};
-    return hash_ipv4(addresses[i], ports_and_zone[i], protocol, secret);
-  }
+  /// hashes[i] = FlowKey::hash() of the key of frame i, for each that is plain.
+  void hash_plain(const base::HashSecret& secret, std::uint64_t* hashes) const noexcept;
 };
 
 }  // namespace ringplane::wire

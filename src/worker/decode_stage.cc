@@ -2,6 +2,7 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/drop_reason.h"
 #include "base/ids.h"
@@ -32,11 +33,38 @@ void bridge_non_ip(PacketBurst& burst, std::uint32_t slot, const Egress& egress)
   }
 }
 
+/// Where the frames lie and what their ports say of them. Nearly always all have come in by one port.
+void place_frames(PacketBurst& burst, const frame::Arena& arena, const Forwarding& forwarding) noexcept {
+  const std::span<const frame::Frame> frames = burst.frames.frames();
+  const std::uint8_t* base = arena.base();
+  burst.bytes.count = burst.frames.size();
+  unsigned other_ports = 0;
+  for (std::size_t slot = 0; slot < frames.size(); ++slot) {
+    burst.bytes.data[slot] = base + frames[slot].address;
+    burst.bytes.length[slot] = frames[slot].length;
+    other_ports |= unsigned{frames[slot].port.value} ^ frames[0].port.value;
+  }
+  burst.one_port = other_ports == 0 && !frames.empty();
+  if (burst.one_port) [[likely]] {
+    const Egress& egress = forwarding.from(frames[0].port);
+    burst.bytes.zone.fill(wire::make_zone(egress.domain, 0, 0));
+    burst.second_side = egress.second_side ? ~std::uint64_t{0} : 0;
+    return;
+  }
+  burst.second_side = 0;
+  for (std::size_t slot = 0; slot < frames.size(); ++slot) {
+    const Egress& egress = forwarding.from(frames[slot].port);
+    burst.bytes.zone[slot] = wire::make_zone(egress.domain, 0, 0);
+    burst.second_side |= std::uint64_t{egress.second_side} << slot;
+  }
+}
+
 /// The long way for one frame.
 void decode_frame(PacketBurst& burst, std::uint32_t slot, const frame::Arena& arena, WorkerTables& tables) noexcept {
   const frame::Frame& frame = burst.frames[slot];
   const Egress& egress = tables.snapshot->forwarding.from(frame.port);
   wire::Packet& packet = burst.packets[slot];
+  burst.outcomes[slot] = Outcome{};
   const base::DropReason reason = wire::decode_any(arena.data(frame), egress.domain, packet);
   burst.headers.ip_length[slot] = packet.ip_length;
   if (reason != base::DropReason::none) {
@@ -64,6 +92,7 @@ void read_packet(PacketBurst& burst, std::uint32_t slot, const frame::Arena& are
   const std::uint64_t bit = std::uint64_t{1} << slot;
   if ((burst.unread & bit) == 0) return;
   burst.unread &= ~bit;
+  burst.outcomes[slot] = Outcome{};
   const frame::Frame& frame = burst.frames[slot];
   const std::uint8_t domain = tables.snapshot->forwarding.from(frame.port).domain;
   const base::DropReason reason = wire::decode(arena.data(frame), domain, burst.packets[slot]);
@@ -72,27 +101,15 @@ void read_packet(PacketBurst& burst, std::uint32_t slot, const frame::Arena& are
 }
 
 void decode_burst(PacketBurst& burst, const frame::Arena& arena, WorkerTables& tables) noexcept {
-  const std::uint32_t count = burst.frames.size();
-  burst.second_side = 0;
-  for (std::uint32_t slot = 0; slot < count; ++slot) {
-    const frame::Frame& frame = burst.frames[slot];
-    const Egress& egress = tables.snapshot->forwarding.from(frame.port);
-    burst.bytes.data[slot] = arena.base() + frame.address;
-    burst.bytes.length[slot] = frame.length;
-    burst.bytes.zone[slot] = wire::make_zone(egress.domain, 0, 0);
-    burst.second_side |= std::uint64_t{egress.second_side} << slot;
-  }
-  burst.bytes.count = count;
+  place_frames(burst, arena, tables.snapshot->forwarding);
   burst.headers.read(burst.bytes, tables.vectors);
-  burst.outcomes.fill(Outcome{});
   burst.flows.fill(base::FlowId{});
   burst.open = burst.all();
   burst.tracked = burst.unread = burst.headers.plain;
   burst.ipv6 = burst.goes_on = 0;
   for_each_slot(burst.open & ~burst.headers.plain,
                 [&](std::uint32_t slot) { decode_frame(burst, slot, arena, tables); });
-  for_each_slot(burst.headers.plain,
-                [&](std::uint32_t slot) { burst.hashes[slot] = burst.headers.hash(slot, tables.secret); });
+  burst.headers.hash_plain(tables.secret, burst.hashes.data());
   // A loop of its own: a prefetch that misses the TLB holds up what is behind it, and the shorter the loop, the more of
   // them are under way. Not by for_each_slot: g++ 12 takes a lambda that only prefetches for one that does nothing.
   for (std::uint64_t rest = burst.open; rest != 0; rest &= rest - 1) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -45,10 +46,27 @@ void answer(const PacketBurst& burst, std::uint32_t slot, const frame::Arena& ar
   exit.send(frame.port, frame);
 }
 
+/// The whole burst goes the same way, as the next packets of their flows.
+bool forward_together(const PacketBurst& burst, const Forwarding& forwarding, FrameExit& exit) noexcept {
+  if (!burst.one_port || burst.goes_on != burst.all()) return false;
+  const Egress& egress = forwarding.from(burst.frames[0].port);
+  std::uint32_t longest = 0;
+  for (std::size_t slot = 0; slot < burst.frames.size(); ++slot) {
+    longest = std::max(longest, burst.headers.ip_length[slot]);
+  }
+  if (longest > egress.mtu) return false;
+  exit.send(egress.port, burst.frames.frames());
+  return true;
+}
+
 }  // namespace
 
 void forward_burst(PacketBurst& burst, const frame::Arena& arena, WorkerTables& tables, FrameExit& exit) noexcept {
   const Forwarding& forwarding = tables.snapshot->forwarding;
+  if (forward_together(burst, forwarding, exit)) {
+    burst.frames.clear();
+    return;
+  }
   const auto send = [&](std::uint32_t slot, base::PortId egress) {
     const frame::Frame& frame = burst.frames[slot];
     if (fits(burst, slot, forwarding.from(frame.port).mtu)) [[likely]] {

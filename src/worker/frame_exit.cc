@@ -49,22 +49,33 @@ void FrameExit::refuse(const frame::Frame& frame) noexcept {
   release(frame.address);
 }
 
+void FrameExit::send(base::PortId port, std::span<const frame::Frame> frames) noexcept {
+  const bool ready = port.valid() && waiting_[port.value] != nullptr;
+  if (ready && waiting_[port.value]->empty()) [[likely]] {
+    transmit(port, frames);
+    return;
+  }
+  for (const frame::Frame& frame : frames) send(port, frame);
+}
+
 void FrameExit::transmit_waiting(base::PortId port) noexcept {
   frame::Burst& waiting = *waiting_[port.value];
   if (waiting.empty()) return;
+  transmit(port, waiting.frames());
+  waiting.clear();
+}
+
+void FrameExit::transmit(base::PortId port, std::span<const frame::Frame> frames) noexcept {
   port::Queue& queue = *queues_[port.value];
   const bool down = (ports_down_.load(std::memory_order_relaxed) >> port.value & 1) != 0 || !queue.alive();
-  const std::uint32_t sent = down ? 0 : queue.transmit(waiting.frames());
+  const std::uint32_t sent = down ? 0 : queue.transmit(frames);
   std::uint64_t bytes = 0;
-  for (std::uint32_t i = 0; i < sent; ++i) bytes += waiting[i].length;
+  for (const frame::Frame& frame : frames.first(sent)) bytes += frame.length;
   counters_->passed.add(sent);
   counters_->passed_bytes.add(bytes);
-  if (sent < waiting.size()) {
-    const auto reason = down ? base::DropReason::egress_down : base::DropReason::tx_ring_full;
-    count_drops(*counters_, reason, waiting.size() - sent);
-    for (std::uint32_t i = sent; i < waiting.size(); ++i) release(waiting[i].address);
-  }
-  waiting.clear();
+  if (sent == frames.size()) return;
+  count_drops(*counters_, down ? base::DropReason::egress_down : base::DropReason::tx_ring_full, frames.size() - sent);
+  for (const frame::Frame& frame : frames.subspan(sent)) release(frame.address);
 }
 
 bool FrameExit::hand_over(base::WorkerId owner, const frame::Frame& frame) noexcept {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/ids.h"
@@ -45,6 +46,8 @@ class FrameExit {
     if (waiting.space() == 0) transmit_waiting(port);
     waiting.push(frame);
   }
+  /// The same for all of `frames`, in their order.
+  void send(base::PortId port, std::span<const frame::Frame> frames) noexcept;
   /// Takes the frame if the mailbox of `owner` has room; else returns false and the caller keeps it.
   [[nodiscard]] bool hand_over(base::WorkerId owner, const frame::Frame& frame) noexcept;
   /// Takes the buffer that holds `address`.
@@ -62,6 +65,7 @@ class FrameExit {
  private:
   void refuse(const frame::Frame& frame) noexcept;
   void transmit_waiting(base::PortId port) noexcept;
+  void transmit(base::PortId port, std::span<const frame::Frame> frames) noexcept;
   void send_home() noexcept;
 
   base::WorkerId self_;

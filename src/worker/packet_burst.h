@@ -54,7 +54,9 @@ struct PacketBurst {
   alignas(64) std::array<base::FlowId, kCapacity> flows;  ///< probably (find_burst), then surely (track_burst); none:
                                                           ///< belongs to no flow (yet)
   alignas(64) std::array<base::RulePathId, kCapacity> paths;  ///< of slots in `goes_on`
-  std::array<Outcome, kCapacity> outcomes;                    ///< of the others
+  std::array<Outcome, kCapacity> outcomes;                    ///< of the others, from when they are read
+  bool one_port = false;                                      ///< all came in by the same
+
   // Bit i: slot i ...
   std::uint64_t open = 0;     ///< is not yet decided
   std::uint64_t unread = 0;   ///< is plain, and packets[i] has not been read

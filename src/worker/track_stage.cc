@@ -68,8 +68,8 @@ void find_burst(PacketBurst& burst, const WorkerTables& tables) noexcept {
   burst.found = 0;
   if (burst.tracked == 0) return;
   const std::size_t size = burst.frames.size();
-  burst.found =
-      tables.flows->look_up({burst.hashes.data(), size}, burst.tracked, burst.ipv6, {burst.flows.data(), size});
+  burst.found = tables.flows->look_up({burst.hashes.data(), size}, burst.tracked, burst.ipv6, tables.vectors,
+                                      {burst.flows.data(), size});
 }
 
 namespace {
