@@ -39,6 +39,12 @@ class ExpiryWheel {
   [[nodiscard]] std::uint32_t first_due(Tick now) noexcept;
   /// A record of the earliest slot that has any, longest there first; or kNone. It stays linked.
   [[nodiscard]] std::uint32_t earliest() const noexcept;
+  /// The record behind `record`, which is in this wheel, in the same slot; or kNone.
+  [[nodiscard]] std::uint32_t behind(std::uint32_t record) const noexcept {
+    const std::uint32_t next = links_[record].next;
+    return (next & kListEnd) != 0 ? kNone : next;
+  }
+  [[gnu::always_inline]] void prefetch(std::uint32_t record) const noexcept { __builtin_prefetch(&links_[record], 1); }
   /// Whether a record with this deadline would be linked in a later slot than that of earliest(), which is not kNone.
   [[nodiscard]] bool later_than_earliest(Tick deadline) const noexcept;
 

@@ -8,7 +8,11 @@
 
 #include <gtest/gtest.h>
 
+#include "base/hash.h"
 #include "base/random.h"
+#include "wire/flow_key.h"
+#include "wire/ip_address.h"
+#include "wire/packet.h"
 
 namespace ringplane::flow {
 namespace {
@@ -50,6 +54,42 @@ TEST(FlowIndex, KeepsEntriesWithTheSameHashApart) {
   EXPECT_FALSE(index.remove(hash, 13));
   EXPECT_EQ(index.find(hash, [](std::uint32_t found) noexcept { return found == 13; }), FlowIndex::kNone);
   EXPECT_EQ(index.place(hash, 13), FlowIndex::Placed::kPlaced);
+}
+
+/// Keys that somebody who knew `secret` would send: all fall into one in `parts` of the buckets.
+std::vector<wire::FlowKey> crafted_keys(std::size_t count, const base::HashSecret& secret, std::uint32_t parts) {
+  base::Random random(1);
+  std::vector<wire::FlowKey> keys;
+  while (keys.size() < count) {
+    wire::FlowKey key{};
+    key.family = wire::Family::kIpv4;
+    key.protocol = wire::protocol::kTcp;
+    const std::uint64_t addresses = random();
+    key.address[0] = wire::IpAddress::from_ipv4(static_cast<std::uint32_t>(addresses));
+    key.address[1] = wire::IpAddress::from_ipv4(static_cast<std::uint32_t>(addresses >> 32));
+    key.port[0] = static_cast<std::uint16_t>(random());
+    if (static_cast<std::uint32_t>(key.hash(secret)) < 0xffff'ffffU / parts) keys.push_back(key);
+  }
+  return keys;
+}
+
+std::size_t refused_of(const std::vector<wire::FlowKey>& keys, const base::HashSecret& secret) {
+  std::vector<IndexBucket> buckets(FlowIndex::buckets_for(keys.size()));
+  FlowIndex index(buckets);
+  std::size_t refused = 0;
+  for (std::uint32_t record = 0; record < keys.size(); ++record) {
+    if (index.place(keys[record].hash(secret), record) == FlowIndex::Placed::kFull) ++refused;
+  }
+  return refused;
+}
+
+TEST(FlowIndex, KeysCraftedForOneSecretAreOrdinaryUnderAnother) {
+  const base::HashSecret known = base::secret_from_seed(1);
+  const std::vector<wire::FlowKey> keys = crafted_keys(4'000, known, 256);
+  EXPECT_GT(refused_of(keys, known), keys.size() / 32) << "the keys are no attack: the test shows nothing";
+  for (std::uint64_t seed = 2; seed < 12; ++seed) {
+    EXPECT_EQ(refused_of(keys, base::secret_from_seed(seed)), 0U) << "seed " << seed;
+  }
 }
 
 TEST(FlowIndex, ReadsTheAlternateBucketOnlyWhileAnEntryLivesThere) {

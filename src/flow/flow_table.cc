@@ -262,9 +262,16 @@ bool FlowTable::evict_one() noexcept {
     expendable_.link(victim, deadline);
   }
   erase(base::FlowId{victim}, EndCause::kEvicted);
-  if (const std::uint32_t next = expendable_.earliest(); next != ExpiryWheel::kNone) {
-    prefetch_record(next, wire::Family::kIpv4);  // under a flood the next insert wants it
-  }
+  // Under a flood the next inserts want the next victims: of the first its place in the index, for which its record,
+  // sent for an eviction ago, must be there; of the one behind it the record.
+  const std::uint32_t next = expendable_.earliest();
+  if (next == ExpiryWheel::kNone) return true;
+  index_.prefetch(hash_of(next));
+  const std::uint32_t behind = expendable_.behind(next);
+  if (behind == ExpiryWheel::kNone) return true;
+  prefetch_record(behind, wire::Family::kIpv4);
+  __builtin_prefetch(&ledgers_[behind], 1);
+  expendable_.prefetch(behind);
   return true;
 }
 
