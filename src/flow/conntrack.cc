@@ -8,8 +8,8 @@
 #include "base/drop_reason.h"
 #include "flow/established.h"
 #include "flow/flow.h"
+#include "flow/flow_phase.h"
 #include "flow/seq_num.h"
-#include "flow/timeouts.h"
 #include "wire/flow_key.h"
 #include "wire/packet.h"
 
@@ -439,44 +439,6 @@ void start(Flow& flow, const wire::Packet& packet) noexcept {
 StepResult step(Flow& flow, const wire::Packet& packet) noexcept {
   if (packet.kind == wire::PacketKind::kIcmpError) return step_icmp_error(flow, packet);
   return flow.protocol == wire::protocol::kTcp ? step_tcp(flow, packet) : step_datagram(flow, packet);
-}
-
-bool is_half_open(const Flow& flow) noexcept {
-  const PeerState original = flow.state(Direction::kOriginal);
-  const PeerState reply = flow.state(Direction::kReply);
-  if (flow.protocol == wire::protocol::kTcp)
-    return original < PeerState::kEstablished || reply < PeerState::kEstablished;
-  return reply == PeerState::kNoTraffic;
-}
-
-bool is_over(const Flow& flow) noexcept {
-  return flow.protocol == wire::protocol::kTcp && flow.state(Direction::kOriginal) >= PeerState::kFinWait2 &&
-         flow.state(Direction::kReply) >= PeerState::kFinWait2;
-}
-
-TimeoutClass timeout_class(const Flow& flow) noexcept {
-  const PeerState original = flow.state(Direction::kOriginal);
-  const PeerState reply = flow.state(Direction::kReply);
-  const bool first = flow.has(flow_flag::kFirstPacket);
-  switch (flow.protocol) {
-    case wire::protocol::kTcp:
-      if (first) return TimeoutClass::kTcpFirst;
-      if (is_over(flow)) return TimeoutClass::kTcpClosed;
-      if (std::min(original, reply) >= PeerState::kClosing) return TimeoutClass::kTcpFinWait;
-      if (std::min(original, reply) < PeerState::kEstablished) return TimeoutClass::kTcpOpening;
-      if (std::max(original, reply) >= PeerState::kClosing) return TimeoutClass::kTcpClosing;
-      return TimeoutClass::kTcpEstablished;
-    case wire::protocol::kIcmp:
-    case wire::protocol::kIcmp6:
-      return reply == PeerState::kNoTraffic ? TimeoutClass::kIcmpFirst : TimeoutClass::kIcmpError;
-    case wire::protocol::kUdp:
-      if (first) return TimeoutClass::kUdpFirst;
-      return std::min(original, reply) == PeerState::kMultiple ? TimeoutClass::kUdpMultiple : TimeoutClass::kUdpSingle;
-    default:
-      if (first) return TimeoutClass::kOtherFirst;
-      return std::min(original, reply) == PeerState::kMultiple ? TimeoutClass::kOtherMultiple
-                                                               : TimeoutClass::kOtherSingle;
-  }
 }
 
 std::string_view state_name(std::uint8_t protocol, PeerState state) noexcept {

@@ -13,7 +13,7 @@
 
 #include "base/drop_reason.h"
 #include "flow/flow.h"
-#include "flow/timeouts.h"
+#include "flow/flow_phase.h"  // IWYU pragma: export
 #include "wire/packet.h"
 
 namespace ringplane::flow {
@@ -37,12 +37,5 @@ void start(Flow& flow, const wire::Packet& packet) noexcept;
 /// and times are the table's (FlowTable::track). Reasons: tcp_out_of_window, tcp_bad_rst, tcp_bad_syn, tcp_bad_state,
 /// icmp_mismatch.
 [[nodiscard]] StepResult step(Flow& flow, const wire::Packet& packet) noexcept;
-
-/// Not yet answered by the other side: TCP whose SYNs are not both acknowledged; others with packets one way only.
-[[nodiscard]] bool is_half_open(const Flow& flow) noexcept;
-/// TCP closed by both sides or reset.
-[[nodiscard]] bool is_over(const Flow& flow) noexcept;
-/// The class whose timeout applies now; RFC-free, as pf does it.
-[[nodiscard]] TimeoutClass timeout_class(const Flow& flow) noexcept;
 
 }  // namespace ringplane::flow

@@ -111,6 +111,30 @@ class FlowIndex {
     return search(buckets_[other_bucket(primary, tag)]);
   }
 
+  /// For the entry of `record`, whose primary bucket was prefetched: if it is a guest elsewhere, sends for that bucket.
+  [[gnu::always_inline]] void prefetch_guest(std::uint64_t hash, std::uint32_t record) const noexcept {
+    const std::uint32_t primary = primary_of(hash);
+    const IndexBucket& bucket = buckets_[primary];
+    if (bucket.overflow == 0) return;
+    bool at_home = false;
+    for (const std::uint32_t other : bucket.record) at_home |= other == record;  // a free slot may lie: no harm done
+    if (!at_home) __builtin_prefetch(&buckets_[other_bucket(primary, tag_of(hash))], 1);
+  }
+  /// Before place(): if the primary bucket, which was prefetched, is full, sends for the alternate; then, when that is
+  /// there and full too, for the buckets to which entries would move.
+  [[gnu::always_inline]] void prefetch_place(std::uint64_t hash) const noexcept {
+    const std::uint32_t primary = primary_of(hash);
+    if (buckets_[primary].match(0) == 0) __builtin_prefetch(&buckets_[other_bucket(primary, tag_of(hash))], 1);
+  }
+  [[gnu::always_inline]] void prefetch_displacement(std::uint64_t hash) const noexcept {
+    const std::uint32_t primary = primary_of(hash);
+    const IndexBucket& bucket = buckets_[primary];
+    if (bucket.match(0) != 0 || buckets_[other_bucket(primary, tag_of(hash))].match(0) != 0) return;
+    for (std::size_t slot = 0; slot < kDisplacementsAhead; ++slot) {
+      __builtin_prefetch(&buckets_[other_bucket(primary, bucket.tag[slot])], 1);
+    }
+  }
+
   enum class Placed : std::uint8_t { kPlaced, kDisplaced, kFull };
   /// Adds an entry; the caller has made sure that there is none for the same key.
   [[nodiscard]] Placed place(std::uint64_t hash, std::uint32_t record) noexcept;
@@ -118,6 +142,8 @@ class FlowIndex {
   bool remove(std::uint64_t hash, std::uint32_t record) noexcept;
 
  private:
+  /// Three of four first tries find room at the load of a full table.
+  static constexpr std::size_t kDisplacementsAhead = 4;
   [[nodiscard]] static std::uint16_t tag_of(std::uint64_t hash) noexcept {
     const auto tag = static_cast<std::uint16_t>(hash >> 32);
     return tag == 0 ? 1 : tag;

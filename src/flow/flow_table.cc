@@ -46,6 +46,11 @@ void for_each_bit(std::uint64_t mask, Act&& act) noexcept {
   for (; mask != 0; mask &= mask - 1) act(static_cast<std::size_t>(std::countr_zero(mask)));
 }
 
+/// A table has between 2^10 and 2^11 steps of size by which adaptive timeouts go; a small one counts single flows.
+constexpr unsigned kSizeStepBits = 11;
+/// Records that a sweep reads ahead.
+constexpr std::uint32_t kSweepAhead = 16;
+
 }  // namespace
 
 base::Result<std::unique_ptr<FlowTable>> FlowTable::create(const FlowTableOptions& options, std::uint64_t now_ns) {
@@ -76,6 +81,7 @@ FlowTable::FlowTable(const FlowTableOptions& options, base::MappedMemory memory,
       ipv6_addresses_(memory_.take<AddressPair>(options.capacity)),
       expendable_(links_, now),
       settled_(links_, now),
+      size_step_shift_(static_cast<unsigned>(std::bit_width(options.capacity >> kSizeStepBits))),
       swept_(now) {}
 
 // --- finding ---------------------------------------------------------------------------------------------------------
@@ -117,8 +123,13 @@ std::uint64_t FlowTable::look_up(std::span<const std::uint64_t> hashes, std::uin
 // --- beginning -------------------------------------------------------------------------------------------------------
 
 std::uint32_t FlowTable::take_record() noexcept {
-  if (free_ != ExpiryWheel::kNone) return std::exchange(free_, links_[free_].next);
-  return fresh_ < capacity_ ? fresh_++ : ExpiryWheel::kNone;
+  if (free_ == ExpiryWheel::kNone) return fresh_ < capacity_ ? fresh_++ : ExpiryWheel::kNone;
+  const std::uint32_t record = std::exchange(free_, links_[free_].next);
+  if (free_ != ExpiryWheel::kNone) {  // for whoever takes the next one
+    __builtin_prefetch(&flows_[free_], 1);
+    __builtin_prefetch(&links_[free_], 1);
+  }
+  return record;
 }
 
 void FlowTable::free_record(std::uint32_t record) noexcept {
@@ -130,10 +141,15 @@ void FlowTable::free_record(std::uint32_t record) noexcept {
 
 InsertResult FlowTable::insert(const wire::Packet& packet, std::uint64_t hash, const FlowSetup& setup,
                                std::uint64_t now_ns) noexcept {
+  if (const base::FlowId existing = find(packet.key, hash); existing.valid()) return {InsertOutcome::kExists, existing};
+  return begin(packet, hash, setup, now_ns);
+}
+
+InsertResult FlowTable::begin(const wire::Packet& packet, std::uint64_t hash, const FlowSetup& setup,
+                              std::uint64_t now_ns) noexcept {
   const wire::FlowKey& key = packet.key;
-  if (const base::FlowId existing = find(key, hash); existing.valid()) return {InsertOutcome::kExists, existing};
   std::uint32_t record = take_record();
-  if (record == ExpiryWheel::kNone && evict_one()) record = take_record();
+  if (record == ExpiryWheel::kNone && evict(1) != 0) record = take_record();
   if (record == ExpiryWheel::kNone) {
     counters_.full.add(1);
     return {InsertOutcome::kFull, {}};
@@ -164,6 +180,15 @@ InsertResult FlowTable::insert(const wire::Packet& packet, std::uint64_t hash, c
   size_.add(1);
   counters_.inserted.add(1);
   return {InsertOutcome::kInserted, {record}};
+}
+
+void FlowTable::make_room(std::span<const std::uint64_t> hashes) noexcept {
+  const auto wanted = static_cast<std::uint32_t>(hashes.size());
+  // Most have a place in their primary bucket, which was looked at when the flow was looked for. In a full table a
+  // third have not, and some of these find their alternate full too: then neighbours have to move.
+  for (const std::uint64_t hash : hashes) index_.prefetch_place(hash);
+  if (const std::uint32_t free = capacity_ - size(); free < wanted) evict(wanted - free);
+  for (const std::uint64_t hash : hashes) index_.prefetch_displacement(hash);
 }
 
 void FlowTable::set_rules(base::FlowId id, const FlowSetup& setup) noexcept {
@@ -239,15 +264,15 @@ void FlowTable::carry_packets(std::uint32_t record, std::size_t side) noexcept {
   add_carry(ledgers_[record].packets_carry[side]);
 }
 
-Tick FlowTable::deadline_of(const Flow& flow) const noexcept {
-  return flow.last_seen + timeouts_of(flow).ticks(timeout_class(flow), size());
+void FlowTable::TimeoutTicks::compute(const FlowTimeouts& timeouts, std::uint32_t step, std::uint32_t flows) noexcept {
+  size_step = step;
+  for (std::size_t i = 0; i < ticks.size(); ++i) ticks[i] = timeouts.ticks(static_cast<TimeoutClass>(i), flows);
 }
 
 void FlowTable::link(std::uint32_t record) noexcept {
   Flow& flow = flows_[record];
-  const bool expendable = is_half_open(flow) || is_over(flow);
-  flow.flags = static_cast<std::uint8_t>(expendable ? flow.flags | flow_flag::kExpendable
-                                                    : flow.flags & ~flow_flag::kExpendable);
+  flow.flags = static_cast<std::uint8_t>(phase_of(flow).expendable() ? flow.flags | flow_flag::kExpendable
+                                                                     : flow.flags & ~flow_flag::kExpendable);
   wheel_of(flow).link(record, deadline_of(flow));
 }
 
@@ -255,11 +280,10 @@ void FlowTable::link(std::uint32_t record) noexcept {
 /// that the flow may be evicted now.
 void FlowTable::reschedule(std::uint32_t record) noexcept {
   const Flow& flow = flows_[record];
-  const bool expendable = is_half_open(flow) || is_over(flow);
-  const TimeoutClass timeout = timeout_class(flow);
-  const bool ending = timeout == TimeoutClass::kTcpClosing || timeout == TimeoutClass::kTcpFinWait ||
-                      timeout == TimeoutClass::kTcpClosed;
-  if (expendable == flow.has(flow_flag::kExpendable) && !ending) return;
+  const FlowPhase phase = phase_of(flow);
+  const bool ending = phase.timeout == TimeoutClass::kTcpClosing || phase.timeout == TimeoutClass::kTcpFinWait ||
+                      phase.timeout == TimeoutClass::kTcpClosed;
+  if (phase.expendable() == flow.has(flow_flag::kExpendable) && !ending) return;
   wheel_of(flow).unlink(record);
   link(record);
 }
@@ -271,18 +295,29 @@ std::uint64_t FlowTable::hash_of(std::uint32_t record) const noexcept {
   return flow.family == wire::Family::kIpv4 ? key_of({record}).hash(secret_) : flow.addresses;
 }
 
-/// The flow is in no wheel any more.
-void FlowTable::end(std::uint32_t record, EndCause cause) noexcept {
-  if (end_hook_.function != nullptr) end_hook_.function(end_hook_.context, *this, base::FlowId{record}, cause);
-  index_.remove(hash_of(record), record);
-  free_record(record);
-  size_.subtract(1);
-  counters_.ended[static_cast<std::size_t>(cause)].add(1);
+/// Ends flows that are in no wheel any more and whose records are in the cache or on their way.
+void FlowTable::end(std::span<const EndedFlow> ended) noexcept {
+  std::array<std::uint64_t, kMaxEnding> hashes;
+  // Send for the entries in the index: first for the primary buckets ...
+  for (std::size_t i = 0; i < ended.size(); ++i) {
+    hashes[i] = hash_of(ended[i].id.value);
+    index_.prefetch(hashes[i]);
+  }
+  if (end_hook_.function != nullptr) end_hook_.function(end_hook_.context, *this, ended);
+  // ... then, where the entry is a guest elsewhere, for that.
+  for (std::size_t i = 0; i < ended.size(); ++i) index_.prefetch_guest(hashes[i], ended[i].id.value);
+  for (std::size_t i = 0; i < ended.size(); ++i) {
+    index_.remove(hashes[i], ended[i].id.value);
+    free_record(ended[i].id.value);
+    counters_.ended[static_cast<std::size_t>(ended[i].cause)].add(1);
+  }
+  size_.subtract(ended.size());
 }
 
 void FlowTable::erase(base::FlowId id, EndCause cause) noexcept {
   wheel_of(flows_[id.value]).unlink(id.value);
-  end(id.value, cause);
+  const EndedFlow ended{id, cause};
+  end({&ended, 1});
 }
 
 /// How long a flow that is looked at for eviction is worth keeping. A one-way stream (syslog, a tunnel) has a shorter
@@ -290,33 +325,45 @@ void FlowTable::erase(base::FlowId id, EndCause cause) noexcept {
 Tick FlowTable::eviction_deadline_of(const Flow& flow) const noexcept {
   const Tick deadline = deadline_of(flow);
   if (flow.protocol == wire::protocol::kTcp || flow.has(flow_flag::kFirstPacket)) return deadline;
-  const Tick as_new = flow.last_seen + timeouts_of(flow).ticks(TimeoutClass::kUdpFirst, size());
+  const Tick as_new = flow.last_seen + timeouts_of(flow).of(TimeoutClass::kUdpFirst);
   return static_cast<std::int32_t>(as_new - deadline) > 0 ? as_new : deadline;
 }
 
-/// Ends the expendable flow with the earliest deadline. One that was active since it was linked gets a second chance.
-bool FlowTable::evict_one() noexcept {
+/// Takes the expendable flow with the earliest deadline out of its wheel; kNone: there is none. One that was active
+/// since it was linked gets a second chance.
+std::uint32_t FlowTable::next_victim() noexcept {
   std::uint32_t victim = ExpiryWheel::kNone;
   for (std::uint32_t probe = 0; probe < kEvictionProbes; ++probe) {
     victim = expendable_.earliest();
-    if (victim == ExpiryWheel::kNone) return false;
+    if (victim == ExpiryWheel::kNone) return victim;
     const Tick deadline = eviction_deadline_of(flows_[victim]);
-    if (!expendable_.later_than_earliest(deadline)) break;
+    const bool later = expendable_.later_than_earliest(deadline);
     expendable_.unlink(victim);
+    if (!later || probe + 1 == kEvictionProbes) break;
     expendable_.link(victim, deadline);
   }
-  erase(base::FlowId{victim}, EndCause::kEvicted);
-  // Under a flood the next inserts want the next victims: of the first its place in the index, for which its record,
-  // sent for an eviction ago, must be there; of the one behind it the record.
-  const std::uint32_t next = expendable_.earliest();
-  if (next == ExpiryWheel::kNone) return true;
-  index_.prefetch(hash_of(next));
-  const std::uint32_t behind = expendable_.behind(next);
-  if (behind == ExpiryWheel::kNone) return true;
-  prefetch_record(behind);
-  __builtin_prefetch(&ledgers_[behind], 1);
-  expendable_.prefetch(behind);
-  return true;
+  return victim;
+}
+
+/// Ends up to `count` expendable flows; returns how many.
+std::uint32_t FlowTable::evict(std::uint32_t count) noexcept {
+  std::array<EndedFlow, kMaxEnding> ended;
+  count = std::min<std::uint32_t>(count, kMaxEnding);
+  std::uint32_t victims = 0;
+  for (; victims < count; ++victims) {
+    const std::uint32_t victim = next_victim();
+    if (victim == ExpiryWheel::kNone) break;
+    ended[victims] = {base::FlowId{victim}, EndCause::kEvicted};
+  }
+  end({ended.data(), victims});
+  // Where some have to go, as many are likely to have to go next: under a flood it is the same for every burst.
+  std::uint32_t next = expendable_.earliest();
+  for (std::uint32_t i = 0; i < count && next != ExpiryWheel::kNone; ++i) {
+    __builtin_prefetch(&flows_[next], 1);
+    next = expendable_.behind(next);
+  }
+  if (next != ExpiryWheel::kNone) expendable_.prefetch(next);
+  return victims;
 }
 
 std::uint32_t FlowTable::expire(std::uint64_t now_ns, std::uint32_t budget) noexcept {
@@ -324,8 +371,8 @@ std::uint32_t FlowTable::expire(std::uint64_t now_ns, std::uint32_t budget) noex
   std::uint32_t looked_at = 0;
   for (ExpiryWheel* wheel : {&expendable_, &settled_}) {
     while (looked_at < budget) {
-      std::array<std::uint32_t, kExpireBurst> due;
-      const std::uint32_t wanted = std::min(kExpireBurst, budget - looked_at);
+      std::array<std::uint32_t, kMaxEnding> due;
+      const std::uint32_t wanted = std::min(static_cast<std::uint32_t>(kMaxEnding), budget - looked_at);
       std::uint32_t taken = 0;
       for (; taken < wanted; ++taken) {
         due[taken] = wheel->first_due(now);
@@ -358,6 +405,7 @@ std::uint32_t FlowTable::sweep(Tick now, std::uint32_t budget) noexcept {
   sweep_owed_ -= records;
   for (std::uint32_t i = 0; i < records; ++i) {
     if (++sweep_cursor_ >= fresh_) sweep_cursor_ = 0;
+    __builtin_prefetch(&flows_[std::min(sweep_cursor_ + kSweepAhead, fresh_ - 1)]);
     const Flow& flow = flows_[sweep_cursor_];
     if (!flow.has(flow_flag::kLive) || static_cast<std::int32_t>(now - deadline_of(flow)) <= 0) continue;
     erase(base::FlowId{sweep_cursor_}, is_over(flow) ? EndCause::kClosed : EndCause::kTimeout);
@@ -367,20 +415,18 @@ std::uint32_t FlowTable::sweep(Tick now, std::uint32_t budget) noexcept {
 
 /// Ends or links anew the flows of `due`, which were taken out of `wheel`.
 void FlowTable::expire_burst(ExpiryWheel& wheel, Tick now, std::span<const std::uint32_t> due) noexcept {
-  std::array<std::uint32_t, kExpireBurst> ended;
-  std::size_t ended_count = 0;
+  std::array<EndedFlow, kMaxEnding> ended;
+  std::size_t count = 0;
   for (const std::uint32_t record : due) {
-    const Tick deadline = deadline_of(flows_[record]);
+    const Flow& flow = flows_[record];
+    const Tick deadline = deadline_of(flow);
     if (static_cast<std::int32_t>(now - deadline) > 0) {
-      index_.prefetch(hash_of(record));
-      ended[ended_count++] = record;
+      ended[count++] = {base::FlowId{record}, is_over(flow) ? EndCause::kClosed : EndCause::kTimeout};
     } else {
       wheel.link(record, deadline);
     }
   }
-  for (const std::uint32_t record : std::span(ended).first(ended_count)) {
-    end(record, is_over(flows_[record]) ? EndCause::kClosed : EndCause::kTimeout);
-  }
+  end({ended.data(), count});
 }
 
 // --- looking ---------------------------------------------------------------------------------------------------------
@@ -427,6 +473,7 @@ FlowDetails FlowTable::details(base::FlowId id, std::uint64_t now_ns) const noex
 void FlowTable::set_timeouts(std::span<const FlowTimeouts> sets) {
   timeouts_.assign(sets.begin(), sets.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(sets.size(), 256)));
   if (timeouts_.empty()) timeouts_.emplace_back();
+  timeout_ticks_.assign(timeouts_.size(), {});
 }
 
 }  // namespace ringplane::flow

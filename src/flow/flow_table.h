@@ -8,16 +8,18 @@
 //   IPv6    32 bytes: both addresses
 //
 // That is 128 bytes a flow, IPv6 included, taken once by create(). Life of a flow: insert() -> track() per packet ->
-// it ends by timeout, after closing, by eviction, or by erase(); each end calls the EndHook once, while the flow can
-// still be read.
+// it ends by timeout, after closing, by eviction, or by erase(); the EndHook hears of each end once, while the flow can
+// still be read. Beginnings and ends come in bursts: what one flow of a burst waits for in memory (its record, its
+// place in the index, the hook's accounts) is on its way for all of them.
 //
 // Full: insert() evicts a flow that is over or half-open, earliest deadline first, after at most kEvictionProbes
 // looks; established flows are never evicted. If it finds none the packet is flow_table_full.
 //
 // Time is the caller's now_ns (monotonic). A flow ends at most kSlotNs (0.27 s) after its deadline if expire() is
 // called often enough to keep up (9 s where adaptive timeouts moved the deadline forward); its budget bounds the work
-// of one call. Thread: all members belong to the owning worker, except counters(), size(), capacity() and
-// memory_bytes(), which any thread may read.
+// of one call. Adaptive timeouts follow the number of flows in steps of at most a 1024th of the capacity. Thread: all
+// members belong to the owning worker, except counters(), size(), capacity() and memory_bytes(), which any thread may
+// read.
 #pragma once
 
 #include <algorithm>
@@ -63,11 +65,19 @@ struct FlowTableOptions {
 enum class EndCause : std::uint8_t { kTimeout, kClosed, kEvicted, kErased };
 inline constexpr std::size_t kEndCauseCount = 4;
 
+struct EndedFlow {
+  base::FlowId id;
+  EndCause cause;
+};
+/// Flows that one call of the end hook speaks of at most.
+inline constexpr std::size_t kMaxEnding = 64;
+
 class FlowTable;
 
-/// Called once for each flow that ends, before its record is freed; must not change the table.
+/// Called with flows that end together, each flow in one call only, before their records are freed; must not change the
+/// table.
 struct EndHook {
-  void (*function)(void* context, const FlowTable& table, base::FlowId id, EndCause cause) noexcept = nullptr;
+  void (*function)(void* context, const FlowTable& table, std::span<const EndedFlow> ended) noexcept = nullptr;
   void* context = nullptr;
 };
 
@@ -131,6 +141,13 @@ class FlowTable {
   /// exists already (made by an earlier packet of the same burst), returns that: track() it then.
   [[nodiscard]] InsertResult insert(const wire::Packet& packet, std::uint64_t hash, const FlowSetup& setup,
                                     std::uint64_t now_ns) noexcept;
+  /// As insert(), for a packet whose key certainly has no flow.
+  [[nodiscard]] InsertResult begin(const wire::Packet& packet, std::uint64_t hash, const FlowSetup& setup,
+                                   std::uint64_t now_ns) noexcept;
+  /// Before inserting flows with these hashes: evicts until there is a record for each, or nothing to evict (insert()
+  /// evicts by itself, but waits for one victim after the other), and sends for what placing them reads.
+  /// hashes.size() <= kMaxEnding.
+  void make_room(std::span<const std::uint64_t> hashes) noexcept;
   /// Conntrack for one packet of flow `id` (conntrack.h: step); if it passes, counts it, notes the time and moves the
   /// flow's deadline forward where the new state has a shorter one.
   [[nodiscard]] StepResult track(base::FlowId id, const wire::Packet& packet, std::uint64_t now_ns) noexcept;
@@ -186,10 +203,18 @@ class FlowTable {
     std::array<std::array<std::uint8_t, 3>, 2> bytes_carry{};
   };
   static_assert(sizeof(Ledger) == 16);
+  /// One set of timeouts in ticks, for a table of size_step << size_step_shift_ flows.
+  struct TimeoutTicks {
+    static constexpr std::uint32_t kNever = 0xffff'ffff;
+    std::uint32_t size_step = kNever;
+    std::array<Tick, kTimeoutClassCount> ticks{};
+
+    [[nodiscard]] Tick of(TimeoutClass timeout) const noexcept { return ticks[static_cast<std::size_t>(timeout)]; }
+    void compute(const FlowTimeouts& timeouts, std::uint32_t step, std::uint32_t flows) noexcept;
+  };
   using AddressPair = std::array<wire::IpAddress, 2>;
   static_assert(sizeof(AddressPair) == 32);
   static constexpr std::uint32_t kEvictionProbes = 8;
-  static constexpr std::uint32_t kExpireBurst = 16;
   static constexpr Tick kSweepTicks = 512;  // 8.6 s
 
   FlowTable(const FlowTableOptions& options, base::MappedMemory memory, Tick now) noexcept;
@@ -212,10 +237,18 @@ class FlowTable {
   [[nodiscard]] std::uint32_t take_record() noexcept;
   void free_record(std::uint32_t record) noexcept;
   [[nodiscard]] std::uint64_t hash_of(std::uint32_t record) const noexcept;
-  [[nodiscard]] const FlowTimeouts& timeouts_of(const Flow& flow) const noexcept {
-    return timeouts_[flow.timeout_set < timeouts_.size() ? flow.timeout_set : 0];
+  /// The timeouts of a flow in ticks, with as many flows as there are now.
+  [[nodiscard]] const TimeoutTicks& timeouts_of(const Flow& flow) const noexcept {
+    const std::size_t set = flow.timeout_set < timeouts_.size() ? flow.timeout_set : 0;
+    TimeoutTicks& ticks = timeout_ticks_[set];
+    const std::uint32_t step = size() >> size_step_shift_;
+    if (ticks.size_step != step) [[unlikely]]
+      ticks.compute(timeouts_[set], step, step << size_step_shift_);
+    return ticks;
   }
-  [[nodiscard]] Tick deadline_of(const Flow& flow) const noexcept;
+  [[nodiscard]] Tick deadline_of(const Flow& flow) const noexcept {
+    return flow.last_seen + timeouts_of(flow).of(timeout_class(flow));
+  }
   [[nodiscard]] Tick eviction_deadline_of(const Flow& flow) const noexcept;
   [[nodiscard]] ExpiryWheel& wheel_of(const Flow& flow) noexcept {
     return flow.has(flow_flag::kExpendable) ? expendable_ : settled_;
@@ -236,10 +269,11 @@ class FlowTable {
   }
   void carry_bytes(std::uint32_t record, std::size_t side) noexcept;
   void carry_packets(std::uint32_t record, std::size_t side) noexcept;
-  [[nodiscard]] bool evict_one() noexcept;
+  [[nodiscard]] std::uint32_t next_victim() noexcept;
+  std::uint32_t evict(std::uint32_t count) noexcept;
   void expire_burst(ExpiryWheel& wheel, Tick now, std::span<const std::uint32_t> due) noexcept;
   [[nodiscard]] std::uint32_t sweep(Tick now, std::uint32_t budget) noexcept;
-  void end(std::uint32_t record, EndCause cause) noexcept;
+  void end(std::span<const EndedFlow> ended) noexcept;
 
   base::MappedMemory memory_;
   base::HashSecret secret_;
@@ -255,8 +289,10 @@ class FlowTable {
   ExpiryWheel expendable_;  ///< flows that are half-open or over
   ExpiryWheel settled_;     ///< the others
   std::vector<FlowTimeouts> timeouts_{1};
-  Tick swept_;                    ///< when sweep_owed_ was last brought up to date
-  std::uint32_t sweep_owed_ = 0;  ///< records to look at
+  mutable std::vector<TimeoutTicks> timeout_ticks_{1};  ///< what timeouts_ come to, filled in when asked for
+  unsigned size_step_shift_;                            ///< adaptive timeouts follow the size in steps of 2^this
+  Tick swept_;                                          ///< when sweep_owed_ was last brought up to date
+  std::uint32_t sweep_owed_ = 0;                        ///< records to look at
   std::uint32_t sweep_cursor_ = 0;
   EndHook end_hook_;
   base::Counter size_;

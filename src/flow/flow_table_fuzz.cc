@@ -107,8 +107,10 @@ class Machine {
     } while (cursor != 0);
     require(seen == oracle_.size());
   }
-  static void on_end(void* context, const FlowTable& table, base::FlowId id, EndCause /*cause*/) noexcept {
-    require(static_cast<Machine*>(context)->oracle_.erase(table.key_of(id)) == 1);
+  static void on_end(void* context, const FlowTable& table, std::span<const EndedFlow> ended) noexcept {
+    for (const EndedFlow& flow : ended) {
+      require(static_cast<Machine*>(context)->oracle_.erase(table.key_of(flow.id)) == 1);
+    }
   }
 
   base::HashSecret secret_ = base::secret_from_seed(1);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -70,8 +71,10 @@ class FlowTableTest : public ::testing::Test {
     }
   }
 
-  static void on_end(void* context, const FlowTable& table, FlowId id, EndCause cause) noexcept {
-    static_cast<FlowTableTest*>(context)->ended_.push_back({table.key_of(id), cause});
+  static void on_end(void* context, const FlowTable& table, std::span<const EndedFlow> ended) noexcept {
+    for (const EndedFlow& flow : ended) {
+      static_cast<FlowTableTest*>(context)->ended_.push_back({table.key_of(flow.id), flow.cause});
+    }
   }
 
   struct Ended {

@@ -5,83 +5,59 @@
 #include "base/ids.h"
 #include "firewall/decision.h"
 #include "firewall/match_key.h"
-#include "firewall/ruleset.h"
 #include "flow/conntrack.h"
 #include "wire/packet.h"
+#include "worker/decide_paths.h"
 #include "worker/flow_admission.h"
 #include "worker/packet_burst.h"
 #include "worker/path_decision.h"
+#include "worker/questions.h"
 #include "worker/stages.h"
 #include "worker/worker_tables.h"
 
 namespace ringplane::worker {
 namespace {
 
-/// The packets of a burst that the rules are asked about: element n speaks of burst slot slots[n].
-struct Questions {
-  std::uint32_t count = 0;
-  std::array<std::uint32_t, PacketBurst::kCapacity> slots;
-  std::array<firewall::MatchKey, PacketBurst::kCapacity> keys;
-  std::array<PathDecision, PacketBurst::kCapacity> decisions;
+/// The hashes of the flows made in this burst, roughly: a packet whose hash is not here belongs to none of them.
+class MadeHere {
+ public:
+  void add(std::uint64_t hash) noexcept { bits_[word_of(hash)] |= bit_of(hash); }
+  [[nodiscard]] bool may_have(std::uint64_t hash) const noexcept { return (bits_[word_of(hash)] & bit_of(hash)) != 0; }
 
-  void add(std::uint32_t slot, const firewall::MatchKey& key) noexcept {
-    slots[count] = slot;
-    keys[count] = key;
-    decisions[count] = PathDecision{};
-    ++count;
-  }
+ private:
+  static std::size_t word_of(std::uint64_t hash) noexcept { return (hash >> 6) % 64; }
+  static std::uint64_t bit_of(std::uint64_t hash) noexcept { return std::uint64_t{1} << (hash % 64); }
+  std::array<std::uint64_t, 64> bits_{};
 };
 
-base::PortId egress_of(const PacketBurst& burst, std::uint32_t slot, const WorkerTables& tables) noexcept {
-  return tables.snapshot->forwarding.from(burst.frames[slot].port).port;
-}
-
 void collect(PacketBurst& burst, WorkerTables& tables, Questions& questions) noexcept {
+  questions.clear();
   for_each_slot(burst.open, [&](std::uint32_t slot) {
-    if (!egress_of(burst, slot, tables).valid()) {
+    const base::PortId egress = tables.snapshot->forwarding.from(burst.frames[slot].port).port;
+    if (!egress.valid()) {
       burst.drop(slot, base::DropReason::no_egress);
       return;
     }
     firewall::MatchKey key = firewall::match_key_of(burst.packets[slot], burst.frames[slot].port, firewall::Way::kIn);
     key.random = static_cast<std::uint32_t>(tables.random());
-    questions.add(slot, key);
+    questions.add(slot, key, egress);
   });
 }
 
-void ask_ingress(const WorkerTables& tables, Questions& questions) noexcept {
-  std::array<firewall::Decision, PacketBurst::kCapacity> answers;
-  tables.policy().classify_burst({questions.keys.data(), questions.count}, answers, tables.overlay.get());
-  for (std::uint32_t n = 0; n < questions.count; ++n) questions.decisions[n].in = answers[n];
+[[nodiscard]] bool wants_flow(const PacketBurst& burst, std::uint32_t slot, const PathDecision& decision) noexcept {
+  return decision.reason == base::DropReason::none && decision.keeps_state() &&
+         flow::can_start_flow(burst.packets[slot]);
 }
 
-void ask_egress(const PacketBurst& burst, const WorkerTables& tables, Questions& questions) noexcept {
-  std::uint32_t count = 0;
-  std::array<std::uint32_t, PacketBurst::kCapacity> asked;
-  std::array<firewall::MatchKey, PacketBurst::kCapacity> keys;
-  std::array<firewall::Decision, PacketBurst::kCapacity> answers;
+/// Records for the flows that are about to be made, and all that placing them reads.
+void make_room(const PacketBurst& burst, const Questions& questions, WorkerTables& tables) noexcept {
+  std::array<std::uint64_t, PacketBurst::kCapacity> hashes;
+  std::size_t count = 0;
   for (std::uint32_t n = 0; n < questions.count; ++n) {
-    PathDecision& decision = questions.decisions[n];
-    if (!passes_ingress(decision, questions.keys[n])) continue;
-    keys[count] = egress_key(questions.keys[n], egress_of(burst, questions.slots[n], tables), decision.in);
-    asked[count++] = n;
+    const std::uint32_t slot = questions.slots[n];
+    if (wants_flow(burst, slot, questions.decisions[n])) hashes[count++] = burst.hashes[slot];
   }
-  tables.policy().classify_burst({keys.data(), count}, answers, tables.overlay.get());
-  for (std::uint32_t i = 0; i < count; ++i) {
-    PathDecision& decision = questions.decisions[asked[i]];
-    decision.out = answers[i];
-    decision.reason = firewall::drop_reason_of(decision.out, keys[i]);
-    decision.blocked_at_egress = decision.reason != base::DropReason::none;
-  }
-}
-
-/// With many rules the pairs are spread over memory: all misses of the burst at once.
-void send_for_paths(const WorkerTables& tables, const Questions& questions) noexcept {
-  for (std::uint32_t n = 0; n < questions.count; ++n) {
-    tables.paths->prefetch_slot(questions.decisions[n].in.rule, questions.decisions[n].out.rule);
-  }
-  for (std::uint32_t n = 0; n < questions.count; ++n) {
-    tables.paths->prefetch_pair(questions.decisions[n].in.rule, questions.decisions[n].out.rule);
-  }
+  if (count > 0) tables.flows->make_room({hashes.data(), count});
 }
 
 void block(PacketBurst& burst, std::uint32_t slot, const PathDecision& decision) noexcept {
@@ -95,18 +71,19 @@ void block(PacketBurst& burst, std::uint32_t slot, const PathDecision& decision)
 }
 
 /// Acts on what the rules said of one packet.
-void settle(PacketBurst& burst, std::uint32_t slot, const PathDecision& decision, WorkerTables& tables) noexcept {
-  const wire::Packet& packet = burst.packets[slot];
+void settle(PacketBurst& burst, const Questions& questions, std::uint32_t n, WorkerTables& tables) noexcept {
+  const std::uint32_t slot = questions.slots[n];
+  const PathDecision& decision = questions.decisions[n];
   Outcome& outcome = burst.outcomes[slot];
   outcome.rule = decision.deciding().rule;
-  outcome.path = tables.paths->find(decision.in.rule, decision.out.rule, tables.policy().ruleset());
+  outcome.path = questions.paths[n];
   outcome.log = decision.log() != firewall::LogKind::kNone;
   if (decision.reason != base::DropReason::none) {
     block(burst, slot, decision);
     return;
   }
-  outcome.egress = egress_of(burst, slot, tables);
-  if (!decision.keeps_state() || !flow::can_start_flow(packet)) {
+  outcome.egress = questions.egress[n];
+  if (!wants_flow(burst, slot, decision)) {
     burst.pass(slot);
     return;
   }
@@ -122,24 +99,23 @@ void settle(PacketBurst& burst, std::uint32_t slot, const PathDecision& decision
 
 void admit_burst(PacketBurst& burst, WorkerTables& tables) noexcept {
   if (burst.open == 0) return;
-  Questions questions;
+  Questions& questions = *tables.questions;
   collect(burst, tables, questions);
-  ask_ingress(tables, questions);
-  ask_egress(burst, tables, questions);
-  send_for_paths(tables, questions);
-  bool made_flows = false;
+  decide_paths(questions, tables);
+  make_room(burst, questions, tables);
+  MadeHere made;
   for (std::uint32_t n = 0; n < questions.count; ++n) {
     const std::uint32_t slot = questions.slots[n];
     const wire::Packet& packet = burst.packets[slot];
     const bool has_key = packet.kind == wire::PacketKind::kFlow || packet.kind == wire::PacketKind::kIcmpError;
-    if (made_flows && has_key) {
+    if (has_key && made.may_have(burst.hashes[slot])) {
       // An earlier packet of this burst may have made the flow.
       burst.flows[slot] = tables.flows->find(packet.key, burst.hashes[slot]);
       if (burst.flows[slot].valid()) track_packet(burst, slot, tables);
       if ((burst.open >> slot & 1) == 0) continue;
     }
-    settle(burst, slot, questions.decisions[n], tables);
-    made_flows = made_flows || burst.flows[slot].valid();
+    settle(burst, questions, n, tables);
+    if (burst.flows[slot].valid()) made.add(burst.hashes[slot]);
   }
 }
 

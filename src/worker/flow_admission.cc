@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "base/drop_reason.h"
 #include "base/ids.h"
@@ -56,8 +57,9 @@ const StateOptions* options_of(base::RuleId rule, const WorkerTables& tables) no
 
 /// Calls f(rule, options) for the rules of a pair that have state options, each once; stops when f says false.
 template <class F>
-bool for_each_limited(const RulePath& path, const WorkerTables& tables, F&& f) noexcept {
-  if (!path.has_options) return true;
+bool for_each_limited(base::RulePathId id, const WorkerTables& tables, F&& f) noexcept {
+  if (!tables.paths->has_options(id)) return true;
+  const RulePath& path = tables.paths->at(id);
   for (const base::RuleId rule : {path.in, path.out != path.in ? path.out : base::RuleId{}}) {
     if (const StateOptions* options = options_of(rule, tables)) {
       if (!f(rule, *options)) return false;
@@ -81,7 +83,7 @@ void end_source(base::RuleId rule, const StateOptions& options, const wire::Host
 }
 
 /// Opens the source accounts of both rules, or none of them.
-DropReason begin_sources(const RulePath& path, const wire::HostAddress& source, bool enforce,
+DropReason begin_sources(base::RulePathId path, const wire::HostAddress& source, bool enforce,
                          WorkerTables& tables) noexcept {
   base::RuleId begun_rule;
   const bool all = for_each_limited(path, tables, [&](base::RuleId rule, const StateOptions& options) {
@@ -96,7 +98,7 @@ DropReason begin_sources(const RulePath& path, const wire::HostAddress& source, 
   return DropReason::source_limit;
 }
 
-bool below_max(const RulePath& path, const WorkerTables& tables) noexcept {
+bool below_max(base::RulePathId path, const WorkerTables& tables) noexcept {
   return for_each_limited(path, tables, [&](base::RuleId rule, const StateOptions& options) {
     return options.max == 0 || tables.paths->states_of(rule) < share(options.max, tables.worker_count);
   });
@@ -116,7 +118,7 @@ std::uint8_t timeout_set_of(const PathDecision& decision, const WorkerTables& ta
 
 flow::FlowSetup setup_of(const PathDecision& decision, base::RulePathId path, bool second_side,
                          const WorkerTables& tables) noexcept {
-  const bool has_options = tables.paths->at(path).has_options;
+  const bool has_options = tables.paths->has_options(path);
   std::uint8_t flags = 0;
   if (second_side) flags |= flow::flow_flag::kOriginalSecondPort;
   if (decision.log() == firewall::LogKind::kLogAll) flags |= flow::flow_flag::kLog;
@@ -158,12 +160,13 @@ DropReason admit_flow(PacketBurst& burst, std::uint32_t slot, const PathDecision
   const Outcome& outcome = burst.outcomes[slot];
   const wire::Packet& packet = burst.packets[slot];
   if (!outcome.path.valid()) return DropReason::flow_table_full;
-  const RulePath& path = tables.paths->at(outcome.path);
+  const base::RulePathId path = outcome.path;
   if (!below_max(path, tables)) return DropReason::state_limit;
   const wire::HostAddress source{packet.family, packet.source};
   if (const DropReason reason = begin_sources(path, source, true, tables); reason != DropReason::none) return reason;
   const bool second_side = tables.snapshot->forwarding.from(burst.frames[slot].port).second_side;
-  const flow::InsertResult made = tables.flows->insert(
+  // Nothing of its key was found, and what this burst has made since was looked through.
+  const flow::InsertResult made = tables.flows->begin(
       packet, burst.hashes[slot], setup_of(decision, outcome.path, second_side, tables), burst.now_ns);
   if (made.outcome != flow::InsertOutcome::kInserted) {
     for_each_limited(path, tables, [&](base::RuleId rule, const StateOptions& options) {
@@ -181,13 +184,13 @@ flow::FlowSetup adopt_flow(const wire::HostAddress& source, const PathDecision& 
                            bool second_side, WorkerTables& tables) noexcept {
   tables.paths->flow_began(path);
   // Never refused but for a full table of sources; then the flow simply is not counted.
-  static_cast<void>(begin_sources(tables.paths->at(path), source, false, tables));
+  static_cast<void>(begin_sources(path, source, false, tables));
   return setup_of(decision, path, second_side, tables);
 }
 
 bool note_established(base::FlowId id, std::uint64_t now_ns, WorkerTables& tables) noexcept {
   const flow::Flow& flow = tables.flows->at(id);
-  const RulePath& path = tables.paths->at(flow.path);
+  const base::RulePathId path = flow.path;
   bool counted = false;
   bool beyond = false;
   for_each_limited(path, tables, [&](base::RuleId rule, const StateOptions& options) {
@@ -209,19 +212,25 @@ bool note_established(base::FlowId id, std::uint64_t now_ns, WorkerTables& table
   return !beyond;
 }
 
-void close_accounts(void* context, const flow::FlowTable& flows, base::FlowId id, flow::EndCause) noexcept {
+void close_accounts(void* context, const flow::FlowTable& flows, std::span<const flow::EndedFlow> ended) noexcept {
   auto& tables = *static_cast<WorkerTables*>(context);
-  const flow::Flow& flow = flows.at(id);
-  if (!tables.is_current(flow)) return;  // its accounts went with the snapshot that it was of
-  const base::RulePathId path_id = flow.path;
-  const RulePath& path = tables.paths->at(path_id);
-  tables.paths->flow_ended(path_id);
-  for_each_limited(path, tables, [&](base::RuleId rule, const StateOptions& options) {
-    if (tracks_sources(options)) {
-      end_source(rule, options, original_source(flows, id), flow.has(flow::flow_flag::kConnectionCounted), tables);
-    }
-    return true;
-  });
+  // The accounts of a flow of an older snapshot went with that.
+  for (const flow::EndedFlow& end : ended) {
+    const flow::Flow& flow = flows.at(end.id);
+    if (tables.is_current(flow)) tables.paths->prefetch(flow.path);
+  }
+  for (const flow::EndedFlow& end : ended) {
+    const flow::Flow& flow = flows.at(end.id);
+    if (!tables.is_current(flow)) continue;
+    tables.paths->flow_ended(flow.path);
+    for_each_limited(flow.path, tables, [&](base::RuleId rule, const StateOptions& options) {
+      if (tracks_sources(options)) {
+        end_source(rule, options, original_source(flows, end.id), flow.has(flow::flow_flag::kConnectionCounted),
+                   tables);
+      }
+      return true;
+    });
+  }
 }
 
 }  // namespace ringplane::worker

@@ -6,6 +6,8 @@
 // by their hash (docs/reference/pf.conf.md).
 #pragma once
 
+#include <span>
+
 #include "base/drop_reason.h"
 #include "worker/packet_burst.h"
 #include "worker/path_decision.h"
@@ -33,7 +35,7 @@ void track_packet(PacketBurst& burst, std::uint32_t slot, WorkerTables& tables) 
                                          base::RulePathId path, bool second_side, WorkerTables& tables) noexcept;
 
 /// The end hook: `context` is the WorkerTables.
-void close_accounts(void* context, const flow::FlowTable& flows, base::FlowId id, flow::EndCause cause) noexcept;
+void close_accounts(void* context, const flow::FlowTable& flows, std::span<const flow::EndedFlow> ended) noexcept;
 
 /// The rule that `show flows` and the logs name for a path.
 [[nodiscard]] inline base::RuleId deciding_rule(const RulePath& path) noexcept {

@@ -25,6 +25,7 @@ RulePaths::RulePaths(std::uint32_t rule_count)
       rule_count_(rule_count),
       slot_mask_(std::bit_ceil(capacity_ * 2) - 1),
       paths_(std::make_unique<RulePath[]>(capacity_)),
+      with_options_(std::make_unique<std::uint64_t[]>(capacity_ / 64 + 1)),
       slots_(std::make_unique<std::uint32_t[]>(std::size_t{slot_mask_} + 1)),
       states_(std::make_unique<std::uint32_t[]>(rule_count)),
       sources_(std::make_unique<std::uint32_t[]>(rule_count)) {}
@@ -43,6 +44,7 @@ base::RulePathId RulePaths::find(base::RuleId in, base::RuleId out, const firewa
     return rule.valid() && ruleset.state_options_of(ruleset.rule(rule)) != nullptr;
   };
   paths_[index].has_options = has_options(in) || has_options(out);
+  if (paths_[index].has_options) with_options_[index / 64] |= std::uint64_t{1} << (index % 64);
   slots_[slot] = index + 1;
   size_.store(index + 1, std::memory_order_release);
   return {index};
@@ -66,7 +68,8 @@ void RulePaths::flow_ended(base::RulePathId id) noexcept {
 }
 
 std::uint64_t RulePaths::memory_bytes() const noexcept {
-  return capacity_ * sizeof(RulePath) + (std::uint64_t{slot_mask_} + 1) * sizeof(std::uint32_t) +
+  return capacity_ * sizeof(RulePath) + (capacity_ / 64 + 1) * sizeof(std::uint64_t) +
+         (std::uint64_t{slot_mask_} + 1) * sizeof(std::uint32_t) +
          std::uint64_t{rule_count_} * 2 * sizeof(std::uint32_t);
 }
 

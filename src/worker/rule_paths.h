@@ -44,6 +44,11 @@ class RulePaths {
   [[nodiscard]] RulePath& at(base::RulePathId id) noexcept { return paths_[id.value]; }
   [[nodiscard]] const RulePath& at(base::RulePathId id) const noexcept { return paths_[id.value]; }
 
+  /// RulePath::has_options without reading the pair: a bit of few, which stay in the cache.
+  [[nodiscard]] bool has_options(base::RulePathId id) const noexcept {
+    return (with_options_[id.value / 64] >> (id.value % 64) & 1) != 0;
+  }
+
   /// Sends for the counters of a packet.
   [[gnu::always_inline]] void prefetch(base::RulePathId id) const noexcept { __builtin_prefetch(&paths_[id.value], 1); }
 
@@ -70,9 +75,10 @@ class RulePaths {
   std::uint32_t rule_count_;
   std::uint32_t slot_mask_;
   std::unique_ptr<RulePath[]> paths_;
-  std::unique_ptr<std::uint32_t[]> slots_;    // open addressing: path index + 1; 0: empty
-  std::unique_ptr<std::uint32_t[]> states_;   // by rule
-  std::unique_ptr<std::uint32_t[]> sources_;  // by rule
+  std::unique_ptr<std::uint64_t[]> with_options_;  // by path, a bit each
+  std::unique_ptr<std::uint32_t[]> slots_;         // open addressing: path index + 1; 0: empty
+  std::unique_ptr<std::uint32_t[]> states_;        // by rule
+  std::unique_ptr<std::uint32_t[]> sources_;       // by rule
   std::atomic<std::uint32_t> size_{0};
 };
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/result.h"
+#include "firewall/match_key.h"
 #include "firewall/policy.h"
 #include "firewall/ruleset.h"
 #include "firewall/timeouts.h"
@@ -26,6 +27,13 @@ flow::FlowTimeouts to_flow_timeouts(const firewall::Timeouts& timeouts, std::uin
   result.adaptive_start_flows = timeouts[firewall::Timeout::kAdaptiveStart] / worker_count;
   result.adaptive_end_flows = timeouts[firewall::Timeout::kAdaptiveEnd] / worker_count;
   return result;
+}
+
+bool says_the_same_both_ways(const firewall::Ruleset& ruleset) noexcept {
+  return ruleset.options.skip == 0 && std::ranges::all_of(ruleset.rules, [](const firewall::Rule& rule) {
+           return rule.way == firewall::RuleWay::kBoth && rule.ports == firewall::Rule::kEveryPort &&
+                  rule.tagged == firewall::kNoTag;
+         });
 }
 
 bool adaptive_is_set(const firewall::Options& options) {
@@ -66,6 +74,7 @@ base::Result<std::unique_ptr<Snapshot>> make_snapshot(std::uint16_t generation,
     }
     snapshot->timeout_set_of_options.push_back(static_cast<std::uint8_t>(set));
   }
+  snapshot->same_both_ways = says_the_same_both_ways(ruleset);
   snapshot->policy = std::move(policy);
   return snapshot;
 }

@@ -18,6 +18,8 @@ struct Snapshot {
   std::uint16_t generation = 0;  ///< never 0 in a running worker, so that a fresh record is not of it
   std::shared_ptr<const firewall::Policy> policy;
   Forwarding forwarding;
+  /// No rule looks at the port, the way or the tag of a packet: whatever is let in is let out by the same rule.
+  bool same_both_ways = false;
   /// [0] the global timeouts; then one set per group of state options that overrides some.
   std::vector<flow::FlowTimeouts> timeout_sets;
   /// By index into Ruleset::state_options: which of timeout_sets.

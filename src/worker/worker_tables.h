@@ -17,6 +17,7 @@
 #include "frame/spsc_ring.h"
 #include "worker/log_record.h"
 #include "worker/mailbox.h"
+#include "worker/questions.h"
 #include "worker/rule_paths.h"
 #include "worker/snapshot.h"
 #include "worker/stage_clock.h"
@@ -59,6 +60,7 @@ struct WorkerTables {
   std::unique_ptr<flow::SourceTable> sources;
   std::unique_ptr<firewall::TableOverlay> overlay;
   FlushJobs flushes;
+  std::unique_ptr<Questions> questions = std::make_unique<Questions>();
 
   base::TokenBucket log_tokens{0};
   base::TokenBucket reply_tokens{0};

@@ -1,0 +1,80 @@
+#include "worker/decide_paths.h"
+
+#include <cstdint>
+#include <span>
+
+#include "base/drop_reason.h"
+#include "base/ids.h"
+#include "firewall/decision.h"
+#include "worker/path_decision.h"
+#include "worker/questions.h"
+#include "worker/rule_paths.h"
+#include "worker/worker_tables.h"
+
+namespace ringplane::worker {
+namespace {
+
+void ask_ingress(Questions& questions, const WorkerTables& tables) noexcept {
+  tables.policy().classify_burst({questions.keys.data(), questions.count}, questions.answers, tables.overlay.get());
+  for (std::uint32_t n = 0; n < questions.count; ++n) {
+    PathDecision& decision = questions.decisions[n];
+    decision.in = questions.answers[n];
+    decision.blocked_at_egress = false;
+    if (!passes_ingress(decision, questions.keys[n])) decision.out = firewall::Decision{};
+  }
+}
+
+void ask_egress(Questions& questions, const WorkerTables& tables) noexcept {
+  questions.asked_count = 0;
+  for (std::uint32_t n = 0; n < questions.count; ++n) {
+    const PathDecision& decision = questions.decisions[n];
+    if (decision.reason != base::DropReason::none) continue;
+    questions.asked_keys[questions.asked_count] = egress_key(questions.keys[n], questions.egress[n], decision.in);
+    questions.asked[questions.asked_count++] = n;
+  }
+  tables.policy().classify_burst({questions.asked_keys.data(), questions.asked_count}, questions.answers,
+                                 tables.overlay.get());
+  for (std::uint32_t i = 0; i < questions.asked_count; ++i) {
+    PathDecision& decision = questions.decisions[questions.asked[i]];
+    decision.out = questions.answers[i];
+    decision.reason = firewall::drop_reason_of(decision.out, questions.asked_keys[i]);
+    decision.blocked_at_egress = decision.reason != base::DropReason::none;
+  }
+}
+
+/// The rules look at nothing in which the two sides of a packet differ: what let it in lets it out.
+void repeat_ingress(Questions& questions) noexcept {
+  for (std::uint32_t n = 0; n < questions.count; ++n) {
+    PathDecision& decision = questions.decisions[n];
+    if (decision.reason == base::DropReason::none) decision.out = decision.in;
+  }
+}
+
+/// With many rules the pairs are spread over memory: all misses of the burst at once.
+void find_paths(Questions& questions, WorkerTables& tables) noexcept {
+  RulePaths& paths = *tables.paths;
+  for (std::uint32_t n = 0; n < questions.count; ++n) {
+    paths.prefetch_slot(questions.decisions[n].in.rule, questions.decisions[n].out.rule);
+  }
+  for (std::uint32_t n = 0; n < questions.count; ++n) {
+    paths.prefetch_pair(questions.decisions[n].in.rule, questions.decisions[n].out.rule);
+  }
+  for (std::uint32_t n = 0; n < questions.count; ++n) {
+    const PathDecision& decision = questions.decisions[n];
+    questions.paths[n] = paths.find(decision.in.rule, decision.out.rule, tables.policy().ruleset());
+  }
+}
+
+}  // namespace
+
+void decide_paths(Questions& questions, WorkerTables& tables) noexcept {
+  ask_ingress(questions, tables);
+  if (tables.snapshot->same_both_ways) {
+    repeat_ingress(questions);
+  } else {
+    ask_egress(questions, tables);
+  }
+  find_paths(questions, tables);
+}
+
+}  // namespace ringplane::worker
