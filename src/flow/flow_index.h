@@ -86,8 +86,9 @@ class FlowIndex {
   /// candidate() of hashes[i] for each bit i of `wanted`: records[i], at most 64.
   [[nodiscard]] Candidates candidates(const std::uint64_t* hashes, std::uint64_t wanted, base::VectorWidth width,
                                       std::uint32_t* records) const noexcept;
-  [[gnu::always_inline]] void prefetch_alternate(std::uint64_t hash) const noexcept {
-    __builtin_prefetch(&buckets_[other_bucket(primary_of(hash), tag_of(hash))]);
+  [[nodiscard]] const void* primary_place(std::uint64_t hash) const noexcept { return &buckets_[primary_of(hash)]; }
+  [[nodiscard]] const void* alternate_place(std::uint64_t hash) const noexcept {
+    return &buckets_[other_bucket(primary_of(hash), tag_of(hash))];
   }
   /// The same in the alternate bucket.
   [[nodiscard]] Candidate alternate_candidate(std::uint64_t hash) const noexcept {

@@ -90,33 +90,23 @@ base::FlowId FlowTable::find(const wire::FlowKey& key, std::uint64_t hash) const
   return {index_.find(hash, [&](std::uint32_t record) noexcept { return same_key(record, key, hash); })};
 }
 
-std::uint64_t FlowTable::look_up(std::span<const std::uint64_t> hashes, std::uint64_t wanted, std::uint64_t ipv6,
-                                 base::VectorWidth width, std::span<base::FlowId> likely) const noexcept {
-  // No branch may depend on a bucket that is still on its way: a wrong guess would stop the reads behind it.
+FlowTable::Likely FlowTable::look_up(std::span<const std::uint64_t> hashes, std::uint64_t wanted,
+                                     base::VectorWidth width, std::span<base::FlowId> likely) const noexcept {
+  // No branch may depend on a bucket that may still be on its way: a wrong guess would stop the reads behind it.
   static_assert(sizeof(base::FlowId) == sizeof(std::uint32_t));
   const FlowIndex::Candidates first =
       index_.candidates(hashes.data(), wanted, width, reinterpret_cast<std::uint32_t*>(likely.data()));
-  std::uint64_t found = first.matches;
-  const std::uint64_t late = first.elsewhere;  // the entry may be in the alternate bucket
-  // Loops of their own: a prefetch that misses the TLB holds up what is behind it, and the shorter the loop, the more
-  // of them are under way. Not by for_each_bit: g++ 12 takes a lambda that only prefetches for one that does nothing.
-  for (std::uint64_t rest = found; rest != 0; rest &= rest - 1) {
-    prefetch_record(likely[static_cast<std::size_t>(std::countr_zero(rest))].value);
-  }
-  for (std::uint64_t rest = late; rest != 0; rest &= rest - 1) {
-    index_.prefetch_alternate(hashes[static_cast<std::size_t>(std::countr_zero(rest))]);
-  }
-  // The same for those whose entry may be in the alternate bucket.
-  for_each_bit(late, [&](std::size_t i) noexcept {
+  return {.found = first.matches, .elsewhere = first.elsewhere};
+}
+
+std::uint64_t FlowTable::look_up_elsewhere(std::span<const std::uint64_t> hashes, std::uint64_t wanted,
+                                           std::span<base::FlowId> likely) const noexcept {
+  std::uint64_t found = 0;
+  for_each_bit(wanted, [&](std::size_t i) noexcept {
     const FlowIndex::Candidate other = index_.alternate_candidate(hashes[i]);
-    if (!other.matches) return;
-    prefetch_record(other.record);
-    likely[i] = base::FlowId{other.record};
-    found |= std::uint64_t{1} << i;
+    if (other.matches) likely[i] = base::FlowId{other.record};
+    found |= std::uint64_t{other.matches} << i;
   });
-  for (std::uint64_t rest = found & ipv6; rest != 0; rest &= rest - 1) {
-    prefetch_addresses(likely[static_cast<std::size_t>(std::countr_zero(rest))].value);
-  }
   return found;
 }
 

@@ -123,12 +123,25 @@ class FlowTable {
 
   /// Fetches the bucket that find() of this hash reads first.
   [[gnu::always_inline]] void prefetch(std::uint64_t hash) const noexcept { index_.prefetch(hash); }
-  /// For each bit i of `wanted`: likely[i] = the flow that probably has the key of hashes[i], or none, and its record
-  /// is on its way into the cache; ask confirm() before using it. Other elements of `likely` are left alone. Both spans
-  /// are as long as the burst, at most kMaxLookUp; hashes[i] = key.hash(secret), prefetched; bit i of `ipv6`: so is the
-  /// key. Returns those with a flow.
-  std::uint64_t look_up(std::span<const std::uint64_t> hashes, std::uint64_t wanted, std::uint64_t ipv6,
-                        base::VectorWidth width, std::span<base::FlowId> likely) const noexcept;
+  /// The lines that look_up() and look_up_elsewhere() of this hash read, and then whoever asks for the flow: to be sent
+  /// for ahead.
+  [[nodiscard]] const void* place_of(std::uint64_t hash) const noexcept { return index_.primary_place(hash); }
+  [[nodiscard]] const void* other_place_of(std::uint64_t hash) const noexcept { return index_.alternate_place(hash); }
+  [[nodiscard]] const void* place_of(base::FlowId id) const noexcept { return &flows_[id.value]; }
+  [[nodiscard]] const void* addresses_of(base::FlowId id) const noexcept { return &ipv6_addresses_[id.value]; }
+
+  /// Bit i: of packet i.
+  struct Likely {
+    std::uint64_t found = 0;      ///< likely[i] is set; ask confirm() before using it
+    std::uint64_t elsewhere = 0;  ///< ask look_up_elsewhere()
+  };
+  /// For each bit i of `wanted`: likely[i] = the flow that probably has the key of hashes[i], or none. Other elements
+  /// of `likely` are left alone. Both spans are as long as the burst, at most kMaxLookUp; hashes[i] = key.hash(secret).
+  [[nodiscard]] Likely look_up(std::span<const std::uint64_t> hashes, std::uint64_t wanted, base::VectorWidth width,
+                               std::span<base::FlowId> likely) const noexcept;
+  /// The same for those of Likely::elsewhere, some of one in twenty; returns which were found.
+  [[nodiscard]] std::uint64_t look_up_elsewhere(std::span<const std::uint64_t> hashes, std::uint64_t wanted,
+                                                std::span<base::FlowId> likely) const noexcept;
   /// The flow with this key, or none, given what look_up() said. Flows may have ended since then, but not begun.
   [[nodiscard]] base::FlowId confirm(base::FlowId likely, const wire::FlowKey& key, std::uint64_t hash) const noexcept {
     if (!likely.valid() || same_key(likely.value, key, hash)) [[likely]]
@@ -230,9 +243,6 @@ class FlowTable {
   /// Inlined always: g++ 12 takes a function that only prefetches for one without effect, and drops calls of it.
   [[gnu::always_inline]] void prefetch_record(std::uint32_t record) const noexcept {
     __builtin_prefetch(&flows_[record], 1);
-  }
-  [[gnu::always_inline]] void prefetch_addresses(std::uint32_t record) const noexcept {
-    __builtin_prefetch(&ipv6_addresses_[record]);
   }
   [[nodiscard]] std::uint32_t take_record() noexcept;
   void free_record(std::uint32_t record) noexcept;

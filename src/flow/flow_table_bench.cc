@@ -76,7 +76,11 @@ void run_bursts(benchmark::State& state) {
     fill(packets, hashes, random, flows);
     const std::uint64_t begin_ns = base::monotonic_ns();
     for (const std::uint64_t hash : hashes) table.prefetch(hash);
-    benchmark::DoNotOptimize(table.look_up(hashes, ~0ULL, 0, base::widest_vectors(), found));
+    const FlowTable::Likely likely = table.look_up(hashes, ~0ULL, base::widest_vectors(), found);
+    for (std::size_t i = 0; i < kBurst; ++i) {
+      if ((likely.found >> i & 1) != 0) __builtin_prefetch(table.place_of(found[i]));
+    }
+    benchmark::DoNotOptimize(table.look_up_elsewhere(hashes, likely.elsewhere, found));
     for (std::size_t i = 0; i < kBurst; ++i) {
       found[i] = table.confirm(found[i], packets[i].key, hashes[i]);
       hits += found[i].valid();

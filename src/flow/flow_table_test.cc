@@ -201,17 +201,17 @@ TEST_F(FlowTableTest, FindsWholeBurstsAndLeavesUnwantedElementsAlone) {
     const std::size_t length = 1 + random.below(kMaxLookUp);
     std::vector<wire::Packet> packets;
     std::vector<std::uint64_t> hashes;
-    std::uint64_t ipv6 = 0;
     for (std::size_t i = 0; i < length; ++i) {
       packets.push_back(known[random.below(known.size())]);
-      ipv6 |= std::uint64_t{packets.back().family == Family::kIpv6} << i;
       hashes.push_back(hash(packets.back()));
     }
     const std::uint64_t wanted = random() & (length == 64 ? ~0ULL : (1ULL << length) - 1);
     constexpr FlowId kUntouched{0x1234'5678};
     std::vector<FlowId> found(length, kUntouched);
     const base::VectorWidth width = round % 2 == 0 ? base::VectorWidth::kPlain : base::widest_vectors();
-    const std::uint64_t with_flow = table_->look_up(hashes, wanted, ipv6, width, found);
+    const FlowTable::Likely likely = table_->look_up(hashes, wanted, width, found);
+    const std::uint64_t with_flow = likely.found | table_->look_up_elsewhere(hashes, likely.elsewhere, found);
+    EXPECT_EQ(likely.found & likely.elsewhere, 0U);
     EXPECT_EQ(with_flow & ~wanted, 0U);
     for (std::size_t i = 0; i < length; ++i) {
       if ((wanted >> i & 1) == 0) {

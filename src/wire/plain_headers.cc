@@ -1,5 +1,6 @@
 #include "wire/plain_headers.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -15,8 +16,9 @@ namespace {
 
 constexpr std::uint8_t kJudgedFlags = tcp_flag::kSyn | tcp_flag::kFin | tcp_flag::kRst | tcp_flag::kAck;
 
-void read_plainly(const FrameBytes& frames, PlainHeaders& headers) noexcept {
-  for (std::size_t i = 0; i < frames.count; ++i) {
+void read_plainly(const FrameBytes& frames, std::size_t first, PlainHeaders& headers) noexcept {
+  const std::size_t end = std::min<std::size_t>(frames.count, first + PlainHeaders::kGroup);
+  for (std::size_t i = first; i < end; ++i) {
     Packet packet;
     const Bytes frame{frames.data[i], frames.length[i]};
     const auto domain = static_cast<std::uint8_t>(frames.zone[i] >> 24);
@@ -45,7 +47,7 @@ using base::all_lanes;
 using base::bytes_of;
 using base::kLanes;
 using base::Words;
-static_assert(FrameBytes::kCapacity % kLanes == 0);
+static_assert(PlainHeaders::kGroup == kLanes && FrameBytes::kCapacity % kLanes == 0);
 
 /// Stands in for frames that are too short to be plain, and for those that there are not: its EtherType is no IP.
 constexpr std::uint8_t kNothing[64] = {};
@@ -144,52 +146,48 @@ RINGPLANE_AVX512_INLINE void read_sixteen(const FrameBytes& frames, const std::u
   headers.from_upper |= std::uint64_t{upper} << first;
 }
 
-RINGPLANE_AVX512 void read_avx512(const FrameBytes& frames, PlainHeaders& headers) noexcept {
-  for (std::size_t first = 0; first < frames.count; first += kLanes) {
-    const __m512i length = _mm512_load_si512(&frames.length[first]);
-    const std::size_t left = frames.count - first;
-    __mmask16 readable = left >= kLanes ? 0xffff : static_cast<__mmask16>((1U << left) - 1);
-    readable = _mm512_mask_cmpge_epu32_mask(readable, length, all_lanes(PlainIpv4::kReadBytes));
-    readable = _mm512_mask_cmple_epu32_mask(readable, length, all_lanes(PlainIpv4::kMaxBytes));
-    alignas(64) const std::uint8_t* at[kLanes];
-    const __m512i nothing = _mm512_set1_epi64(static_cast<long long>(reinterpret_cast<std::uintptr_t>(kNothing)));
-    _mm512_store_si512(at, _mm512_mask_loadu_epi64(nothing, static_cast<__mmask8>(readable), &frames.data[first]));
-    _mm512_store_si512(at + 8,
-                       _mm512_mask_loadu_epi64(nothing, static_cast<__mmask8>(readable >> 8), &frames.data[first + 8]));
-    read_sixteen(frames, at, first, headers);
-  }
+RINGPLANE_AVX512 void read_avx512(const FrameBytes& frames, std::size_t first, PlainHeaders& headers) noexcept {
+  const __m512i length = _mm512_load_si512(&frames.length[first]);
+  const std::size_t left = frames.count - first;
+  __mmask16 readable = left >= kLanes ? 0xffff : static_cast<__mmask16>((1U << left) - 1);
+  readable = _mm512_mask_cmpge_epu32_mask(readable, length, all_lanes(PlainIpv4::kReadBytes));
+  readable = _mm512_mask_cmple_epu32_mask(readable, length, all_lanes(PlainIpv4::kMaxBytes));
+  alignas(64) const std::uint8_t* at[kLanes];
+  const __m512i nothing = _mm512_set1_epi64(static_cast<long long>(reinterpret_cast<std::uintptr_t>(kNothing)));
+  _mm512_store_si512(at, _mm512_mask_loadu_epi64(nothing, static_cast<__mmask8>(readable), &frames.data[first]));
+  _mm512_store_si512(at + 8,
+                     _mm512_mask_loadu_epi64(nothing, static_cast<__mmask8>(readable >> 8), &frames.data[first + 8]));
+  read_sixteen(frames, at, first, headers);
 }
 
 #endif
 
 }  // namespace
 
-void PlainHeaders::hash_plain(const base::HashSecret& secret, std::uint64_t* hashes) const noexcept {
-  const auto hash_one = [&](std::size_t i, std::uint64_t is_udp) noexcept {
-    const std::uint8_t protocol = is_udp != 0 ? protocol::kUdp : protocol::kTcp;
+void PlainHeaders::hash_plain(std::size_t first, const base::HashSecret& secret, std::uint64_t* hashes) const noexcept {
+  const std::uint64_t here = plain & (std::uint64_t{0xffff} << first);
+  const auto hash_one = [&](std::size_t i) noexcept {
+    const std::uint8_t protocol = (udp >> i & 1) != 0 ? protocol::kUdp : protocol::kTcp;
     hashes[i] = hash_ipv4(addresses[i], ports_and_zone[i], protocol, secret);
   };
-  if (plain == ~std::uint64_t{0}) [[likely]] {
-    std::uint64_t rest = udp;
-    for (std::size_t i = 0; i < kCapacity; ++i, rest >>= 1) hash_one(i, rest & 1);
+  if (here == std::uint64_t{0xffff} << first) [[likely]] {
+    for (std::size_t i = first; i < first + kGroup; ++i) hash_one(i);
     return;
   }
-  for (std::uint64_t rest = plain; rest != 0; rest &= rest - 1) {
-    const auto i = static_cast<std::size_t>(std::countr_zero(rest));
-    hash_one(i, udp >> i & 1);
+  for (std::uint64_t rest = here; rest != 0; rest &= rest - 1) {
+    hash_one(static_cast<std::size_t>(std::countr_zero(rest)));
   }
 }
 
-void PlainHeaders::read(const FrameBytes& frames, base::VectorWidth width) noexcept {
-  plain = udp = ordinary = from_upper = 0;
+void PlainHeaders::read(const FrameBytes& frames, std::size_t first, base::VectorWidth width) noexcept {
 #ifdef __x86_64__
   if (width == base::VectorWidth::kAvx512) {
-    read_avx512(frames, *this);
+    read_avx512(frames, first, *this);
     return;
   }
 #endif
   static_cast<void>(width);
-  read_plainly(frames, *this);
+  read_plainly(frames, first, *this);
 }
 
 }  // namespace ringplane::wire

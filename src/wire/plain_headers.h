@@ -16,7 +16,7 @@
 
 namespace ringplane::wire {
 
-/// Where the frames are: what read() is given.
+/// Where the frames are.
 struct FrameBytes {
   static constexpr std::size_t kCapacity = 64;
 
@@ -46,11 +46,15 @@ struct PlainHeaders {
   std::uint64_t ordinary = 0;    ///< plain TCP with ACK, without SYN, FIN and RST
   std::uint64_t from_upper = 0;  ///< the sender is endpoint 1 of the key
 
-  /// Fills all of it from the first bytes of `frames`; of short ones nothing is read.
-  void read(const FrameBytes& frames, base::VectorWidth width) noexcept;
+  static constexpr std::size_t kGroup = 16;
 
-  /// hashes[i] = FlowKey::hash() of the key of frame i, for each that is plain.
-  void hash_plain(const base::HashSecret& secret, std::uint64_t* hashes) const noexcept;
+  /// Forgets what was read.
+  void clear() noexcept { plain = udp = ordinary = from_upper = 0; }
+  /// Fills in what belongs to frames [first, first + kGroup) of `frames`, from their first bytes; of short ones nothing
+  /// is read. `first` is a multiple of kGroup; frames after the last are none.
+  void read(const FrameBytes& frames, std::size_t first, base::VectorWidth width) noexcept;
+  /// hashes[i] = FlowKey::hash() of the key of frame i, for each of these that is plain.
+  void hash_plain(std::size_t first, const base::HashSecret& secret, std::uint64_t* hashes) const noexcept;
 };
 
 }  // namespace ringplane::wire

@@ -102,18 +102,20 @@ void read_packet(PacketBurst& burst, std::uint32_t slot, const frame::Arena& are
 
 void decode_burst(PacketBurst& burst, const frame::Arena& arena, WorkerTables& tables) noexcept {
   place_frames(burst, arena, tables.snapshot->forwarding);
-  burst.headers.read(burst.bytes, tables.vectors);
+  burst.headers.clear();
+  for (std::size_t first = 0; first < burst.frames.size(); first += wire::PlainHeaders::kGroup) {
+    burst.headers.read(burst.bytes, first, tables.vectors);
+    burst.headers.hash_plain(first, tables.secret, burst.hashes.data());
+  }
   burst.flows.fill(base::FlowId{});
   burst.open = burst.all();
   burst.tracked = burst.unread = burst.headers.plain;
   burst.ipv6 = burst.goes_on = 0;
   for_each_slot(burst.open & ~burst.headers.plain,
                 [&](std::uint32_t slot) { decode_frame(burst, slot, arena, tables); });
-  burst.headers.hash_plain(tables.secret, burst.hashes.data());
-  // A loop of its own: a prefetch that misses the TLB holds up what is behind it, and the shorter the loop, the more of
-  // them are under way. Not by for_each_slot: g++ 12 takes a lambda that only prefetches for one that does nothing.
-  for (std::uint64_t rest = burst.open; rest != 0; rest &= rest - 1) {
-    tables.flows->prefetch(burst.hashes[static_cast<std::size_t>(std::countr_zero(rest))]);
+  // A loop of its own, as in send_for_flows() (track_stage.cc).
+  for (std::uint64_t rest = burst.tracked; rest != 0; rest &= rest - 1) {
+    __builtin_prefetch(tables.flows->place_of(burst.hashes[static_cast<std::size_t>(std::countr_zero(rest))]));
   }
 }
 

@@ -58,11 +58,12 @@ struct PacketBurst {
   bool one_port = false;                                      ///< all came in by the same
 
   // Bit i: slot i ...
-  std::uint64_t open = 0;     ///< is not yet decided
-  std::uint64_t unread = 0;   ///< is plain, and packets[i] has not been read
-  std::uint64_t tracked = 0;  ///< is of a kind that has flows
-  std::uint64_t ipv6 = 0;     ///< is tracked and IPv6
-  std::uint64_t found = 0;    ///< is tracked and flows[i] is set
+  std::uint64_t open = 0;       ///< is not yet decided
+  std::uint64_t unread = 0;     ///< is plain, and packets[i] has not been read
+  std::uint64_t tracked = 0;    ///< is of a kind that has flows
+  std::uint64_t ipv6 = 0;       ///< is tracked and IPv6
+  std::uint64_t found = 0;      ///< is tracked and flows[i] is set
+  std::uint64_t elsewhere = 0;  ///< is tracked and its flow, if there is one, in the other place of the index
   std::uint64_t goes_on = 0;  ///< passes as the next packet of its flow: paths[i] says by which rules, not outcomes[i]
   std::uint64_t second_side = 0;  ///< came in by the second port of its bridge
 

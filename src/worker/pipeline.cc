@@ -19,6 +19,8 @@ void Pipeline::advance(std::uint64_t now_ns) {
   tables_.lap(Stage::kFind);
   decode_burst(next, arena_, tables_);
   tables_.lap(Stage::kDecode);
+  find_elsewhere(current, tables_);
+  tables_.lap(Stage::kFind);
   steer_burst(next, arena_, tables_, exit_);
   tables_.lap(Stage::kSteer);
 

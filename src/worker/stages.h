@@ -26,6 +26,8 @@ void steer_burst(PacketBurst& burst, const frame::Arena& arena, WorkerTables& ta
 
 /// Finds the flows of the whole burst in the index and sends for their records (step 5).
 void find_burst(PacketBurst& burst, const WorkerTables& tables) noexcept;
+/// The same for those that may be in their other place in the index; sends for their records.
+void find_elsewhere(PacketBurst& burst, const WorkerTables& tables) noexcept;
 
 /// Takes the conntrack step of each packet that has a flow (step 6). Flows of an older snapshot are judged by the
 /// present rules first. Leaves open what has no flow, with its packet read.

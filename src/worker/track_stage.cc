@@ -63,13 +63,44 @@ void track_packet(PacketBurst& burst, std::uint32_t slot, WorkerTables& tables) 
   burst.pass(slot);
 }
 
+namespace {
+
+/// Loops of their own: a prefetch that misses the TLB holds up what is behind it, and the shorter the loop, the more of
+/// them are under way. Spread between other work they hold that up: 25 M packets/s at 1 M flows instead of 30. (Not by
+/// for_each_slot: g++ 12 takes a lambda that only prefetches for one that does nothing.)
+void send_for_flows(const PacketBurst& burst, std::uint64_t found, const WorkerTables& tables) noexcept {
+  for (std::uint64_t rest = found; rest != 0; rest &= rest - 1) {
+    __builtin_prefetch(tables.flows->place_of(burst.flows[static_cast<std::size_t>(std::countr_zero(rest))]));
+  }
+  for (std::uint64_t rest = found & burst.ipv6; rest != 0; rest &= rest - 1) {
+    __builtin_prefetch(tables.flows->addresses_of(burst.flows[static_cast<std::size_t>(std::countr_zero(rest))]));
+  }
+}
+
+}  // namespace
+
 void find_burst(PacketBurst& burst, const WorkerTables& tables) noexcept {
   burst.tracked &= burst.open;
-  burst.found = 0;
+  burst.found = burst.elsewhere = 0;
   if (burst.tracked == 0) return;
   const std::size_t size = burst.frames.size();
-  burst.found = tables.flows->look_up({burst.hashes.data(), size}, burst.tracked, burst.ipv6, tables.vectors,
-                                      {burst.flows.data(), size});
+  const flow::FlowTable::Likely likely =
+      tables.flows->look_up({burst.hashes.data(), size}, burst.tracked, tables.vectors, {burst.flows.data(), size});
+  burst.found = likely.found;
+  burst.elsewhere = likely.elsewhere;
+  for (std::uint64_t rest = likely.elsewhere; rest != 0; rest &= rest - 1) {
+    __builtin_prefetch(tables.flows->other_place_of(burst.hashes[static_cast<std::size_t>(std::countr_zero(rest))]));
+  }
+  send_for_flows(burst, likely.found, tables);
+}
+
+void find_elsewhere(PacketBurst& burst, const WorkerTables& tables) noexcept {
+  if (burst.elsewhere == 0) return;
+  const std::size_t size = burst.frames.size();
+  const std::uint64_t found =
+      tables.flows->look_up_elsewhere({burst.hashes.data(), size}, burst.elsewhere, {burst.flows.data(), size});
+  burst.found |= found;
+  send_for_flows(burst, found, tables);
 }
 
 namespace {
