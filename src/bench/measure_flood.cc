@@ -1,6 +1,7 @@
 #include "bench/measure_flood.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
@@ -17,10 +18,14 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "bench/drive.h"
+#include "bench/offered_load.h"
 #include "bench/report.h"
 #include "bench/rig.h"
 #include "bench/traffic.h"
 #include "firewall/policy.h"
+#include "flow/flow.h"
+#include "flow/flow_table.h"
+#include "wire/flow_key.h"
 #include "worker/worker.h"
 #include "worker/worker_tables.h"
 
@@ -30,6 +35,11 @@ namespace {
 constexpr std::uint64_t kInFlight = 16'384;
 /// Different sources of the flood; it goes round them.
 constexpr std::uint64_t kSources = 4'000'000;
+/// Of the worker's time, with and without a flood in turn: short against what the machine takes away.
+constexpr std::uint64_t kSliceNs = 5'000'000;
+/// How many times as many SYNs as the wire would have room for beside the established packets, if it carried just what
+/// the worker can do of these.
+constexpr std::array<double, 3> kFloods{1, 2, 4};
 
 class Flood {
  public:
@@ -90,6 +100,61 @@ class Flood {
   std::vector<Segment> segments_;
 };
 
+/// Established flows in the table.
+std::uint64_t established_in(Rig& rig) {
+  flow::FlowTable& flows = *rig.worker(0).tables().flows;
+  std::uint64_t count = 0;
+  std::uint32_t cursor = 0;
+  do {
+    cursor = flows.visit_slice(cursor, 1U << 20, [&](base::FlowId id) {
+      const flow::Flow& flow = flows.at(id);
+      const bool established = flow.state(wire::Direction::kOriginal) == flow::PeerState::kEstablished &&
+                               flow.state(wire::Direction::kReply) == flow::PeerState::kEstablished;
+      count += established ? 1 : 0;
+    });
+  } while (cursor != 0);
+  return count;
+}
+
+/// What comes out of established packets offered at `load` of the rate the worker can do of them alone, with a flood
+/// beside them and without.
+base::Result<nlohmann::ordered_json> measure_offered(Rig& rig, std::span<const Connection> connections,
+                                                     const FloodOptions& options, double alone_per_ns) {
+  OfferedLoad load(rig, connections, options.flows, options.seed + 2, base::monotonic_ns());
+  const OfferedLoad::Rates quiet_rates{.established = alone_per_ns * options.load, .syns = 0};
+  nlohmann::ordered_json report = nlohmann::ordered_json::array();
+  for (const double flood : kFloods) {
+    const OfferedLoad::Rates rates{.established = quiet_rates.established,
+                                   .syns = alone_per_ns * (1 - options.load) * flood};
+    std::vector<double> kept;
+    std::vector<double> came_out;
+    double admitted = 0;
+    for (std::uint32_t repetition = 0; repetition < options.repetitions; ++repetition) {
+      OfferedLoad::Seen quiet;
+      OfferedLoad::Seen flooded;
+      while (static_cast<double>(flooded.ns) < options.seconds * 1e9) {
+        load.run(quiet_rates, kSliceNs, quiet);
+        load.run(rates, kSliceNs, flooded);
+      }
+      if (quiet.taken != quiet.out || flooded.taken != flooded.out) {
+        return base::fail("established packets were dropped inside; dropped: " + rig.drops_text());
+      }
+      const auto rate = [](const OfferedLoad::Seen& seen) {
+        return static_cast<double>(seen.out) / static_cast<double>(seen.ns);
+      };
+      kept.push_back(rate(flooded) / rate(quiet));
+      came_out.push_back(static_cast<double>(quiet.out) / static_cast<double>(quiet.offered));
+      admitted = static_cast<double>(flooded.syns_out) / static_cast<double>(flooded.syns_offered);
+    }
+    report.push_back({{"established_mpps_offered", rates.established * 1e3},
+                      {"syn_mpps_offered", rates.syns * 1e3},
+                      {"established_kept", json_of(spread_of(kept))},
+                      {"came_out_without_flood", json_of(spread_of(came_out))},
+                      {"syns_admitted", admitted}});
+  }
+  return report;
+}
+
 }  // namespace
 
 base::Result<nlohmann::ordered_json> measure_flood(const FloodOptions& options,
@@ -131,6 +196,13 @@ base::Result<nlohmann::ordered_json> measure_flood(const FloodOptions& options,
     syn_ns.push_back((static_cast<double>(flooded_ns) - static_cast<double>(alone_ns)) / syns);
   }
   if (auto checked = flood.check_all(); !checked) return std::unexpected(std::move(checked.error()));
+  auto offered = measure_offered(rig, *connections, options, spread_of(alone).median / 1e3);
+  if (!offered) return std::unexpected(std::move(offered.error()));
+  const std::uint64_t left = established_in(rig);
+  if (left != options.flows) {
+    return base::fail("of " + std::to_string(options.flows) + " established flows " + std::to_string(left) +
+                      " are left");
+  }
   const Spread rate = spread_of(mpps);
   report["share_of_established"] = options.share;
   report["mpps"] = rate.median;
@@ -139,8 +211,10 @@ base::Result<nlohmann::ordered_json> measure_flood(const FloodOptions& options,
   report["established_in_flood_mpps_spread"] = json_of(spread_of(flooded));
   report["established_rate_kept"] = spread_of(flooded).median / spread_of(alone).median;
   report["nanoseconds_per_syn"] = json_of(spread_of(syn_ns));
+  report["load"] = options.load;
+  report["offered"] = std::move(*offered);
   report["established_lost"] = 0;
-  report["established_evicted"] = 0;
+  report["established_evicted"] = options.flows - left;
   report["refused_syns"] = rig.dropped();
   report["machine"] = machine_facts();
   if (const std::uint32_t missing = rig.missing_frames(); missing != 0) {

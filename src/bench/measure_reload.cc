@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "bench/drive.h"
@@ -124,6 +125,7 @@ base::Result<void> reload_once(Rig& rig, Traffic& traffic, const RuleSource& sou
 }  // namespace
 
 base::Result<nlohmann::ordered_json> measure_reload(const ReloadOptions& options) {
+  base::keep_freed_memory();  // as `run` does
   auto source = find_rules(options.rules);
   if (!source) return std::unexpected(std::move(source.error()));
   auto policy = policy_of(source->name, source->pf_conf);

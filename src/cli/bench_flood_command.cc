@@ -19,10 +19,14 @@ void add_bench_flood(CLI::App& bench, Command& chosen) {
   };
   auto words = std::make_shared<Words>();
   CLI::App* command =
-      bench.add_subcommand("flood", "floodions that begin and end: a table that fills, and churn in a full one");
-  add_bench_count(*command, "--flows", words->options.flows, "floodions that are open (default 1M)");
+      bench.add_subcommand("flood", "SYNs of random sources into a full table: what established connections lose");
+  add_bench_count(*command, "--flows", words->options.flows, "connections that are established (default 1M)");
   command
       ->add_option("--share", words->options.share, "of the packets that are of established connections (default 0.5)")
+      ->check(CLI::Range(0.01, 0.99));
+  command
+      ->add_option("--load", words->options.load,
+                   "of what the worker can do of established packets: at which they are offered (default 0.5)")
       ->check(CLI::Range(0.01, 0.99));
   add_bench_rules(*command, words->rules);
   add_bench_runs(*command, words->options.repetitions, words->options.seconds, words->options.seed);

@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/file_descriptor.h"
+#include "base/heap.h"
 #include "base/mapped_memory.h"
 #include "base/result.h"
 #include "control/config.h"
@@ -202,6 +203,7 @@ class Daemon {
 }  // namespace
 
 int run_daemon(const std::string& config_path) {
+  base::keep_freed_memory();  // rules that are compiled beside the workers must not hold these up
   auto logger = std::make_shared<spdlog::logger>("ringplane", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_pattern("ringplane: %v");
   spdlog::set_default_logger(logger);

@@ -139,7 +139,7 @@ InsertResult FlowTable::begin(const wire::Packet& packet, std::uint64_t hash, co
                               std::uint64_t now_ns) noexcept {
   const wire::FlowKey& key = packet.key;
   std::uint32_t record = take_record();
-  if (record == ExpiryWheel::kNone && evict(1) != 0) record = take_record();
+  if (record == ExpiryWheel::kNone && evict(1, tick_of(now_ns)) != 0) record = take_record();
   if (record == ExpiryWheel::kNone) {
     counters_.full.add(1);
     return {InsertOutcome::kFull, {}};
@@ -172,12 +172,12 @@ InsertResult FlowTable::begin(const wire::Packet& packet, std::uint64_t hash, co
   return {InsertOutcome::kInserted, {record}};
 }
 
-void FlowTable::make_room(std::span<const std::uint64_t> hashes) noexcept {
+void FlowTable::make_room(std::span<const std::uint64_t> hashes, std::uint64_t now_ns) noexcept {
   const auto wanted = static_cast<std::uint32_t>(hashes.size());
   // Most have a place in their primary bucket, which was looked at when the flow was looked for. In a full table a
   // third have not, and some of these find their alternate full too: then neighbours have to move.
   for (const std::uint64_t hash : hashes) index_.prefetch_place(hash);
-  if (const std::uint32_t free = capacity_ - size(); free < wanted) evict(wanted - free);
+  if (const std::uint32_t free = capacity_ - size(); free < wanted) evict(wanted - free, tick_of(now_ns));
   for (const std::uint64_t hash : hashes) index_.prefetch_displacement(hash);
 }
 
@@ -310,41 +310,51 @@ void FlowTable::erase(base::FlowId id, EndCause cause) noexcept {
   end({&ended, 1});
 }
 
-/// How long a flow that is looked at for eviction is worth keeping. A one-way stream (syslog, a tunnel) has a shorter
-/// timeout after its second packet than after its first, and would go before any flood of single packets.
-Tick FlowTable::eviction_deadline_of(const Flow& flow) const noexcept {
+/// Where a flow that is looked at for eviction belongs among those that may go: at its deadline, with two exceptions. A
+/// one-way stream (syslog, a tunnel) has a shorter timeout after its second packet than after its first, and would go
+/// before any flood of single packets. And a flow too young to go would hide older ones whose timeout is longer. While
+/// the table is full such flows may outlive their timeout by the difference.
+Tick FlowTable::eviction_deadline_of(const Flow& flow, Tick now) const noexcept {
   const Tick deadline = deadline_of(flow);
-  if (flow.protocol == wire::protocol::kTcp || flow.has(flow_flag::kFirstPacket)) return deadline;
-  const Tick as_new = flow.last_seen + timeouts_of(flow).of(TimeoutClass::kUdpFirst);
-  return static_cast<std::int32_t>(as_new - deadline) > 0 ? as_new : deadline;
+  const TimeoutTicks& ticks = timeouts_of(flow);
+  Tick least = 0;
+  if (!may_be_evicted(flow, now)) {
+    least = std::max({ticks.of(TimeoutClass::kTcpFirst), ticks.of(TimeoutClass::kUdpFirst),
+                      ticks.of(TimeoutClass::kIcmpFirst), ticks.of(TimeoutClass::kOtherFirst)});
+  } else if (flow.protocol != wire::protocol::kTcp && !flow.has(flow_flag::kFirstPacket)) {
+    least = ticks.of(TimeoutClass::kUdpFirst);
+  }
+  const Tick kept_until = flow.last_seen + least;
+  return static_cast<std::int32_t>(kept_until - deadline) > 0 ? kept_until : deadline;
 }
 
-/// Takes the expendable flow with the earliest deadline out of its wheel; kNone: there is none. One that was active
-/// since it was linked gets a second chance.
-std::uint32_t FlowTable::next_victim() noexcept {
+/// The expendable flow to end next; it stays in its wheel. One that was active since it was linked gets a second
+/// chance. kNone: there is none, or its answer may still be on its way.
+std::uint32_t FlowTable::find_victim(Tick now) noexcept {
   std::uint32_t victim = ExpiryWheel::kNone;
   for (std::uint32_t probe = 0; probe < kEvictionProbes; ++probe) {
     victim = expendable_.earliest();
     if (victim == ExpiryWheel::kNone) return victim;
-    const Tick deadline = eviction_deadline_of(flows_[victim]);
-    const bool later = expendable_.later_than_earliest(deadline);
+    const Tick deadline = eviction_deadline_of(flows_[victim], now);
+    if (!expendable_.later_than_earliest(deadline)) break;
     expendable_.unlink(victim);
-    if (!later || probe + 1 == kEvictionProbes) break;
     expendable_.link(victim, deadline);
   }
-  return victim;
+  return may_be_evicted(flows_[victim], now) ? victim : ExpiryWheel::kNone;
 }
 
 /// Ends up to `count` expendable flows; returns how many.
-std::uint32_t FlowTable::evict(std::uint32_t count) noexcept {
+std::uint32_t FlowTable::evict(std::uint32_t count, Tick now) noexcept {
   std::array<EndedFlow, kMaxEnding> ended;
   count = std::min<std::uint32_t>(count, kMaxEnding);
   std::uint32_t victims = 0;
   for (; victims < count; ++victims) {
-    const std::uint32_t victim = next_victim();
+    const std::uint32_t victim = find_victim(now);
     if (victim == ExpiryWheel::kNone) break;
+    expendable_.unlink(victim);
     ended[victims] = {base::FlowId{victim}, EndCause::kEvicted};
   }
+  if (victims == 0) return 0;
   end({ended.data(), victims});
   // Where some have to go, as many are likely to have to go next: under a flood it is the same for every burst.
   std::uint32_t next = expendable_.earliest();

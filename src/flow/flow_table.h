@@ -13,7 +13,8 @@
 // place in the index, the hook's accounts) is on its way for all of them.
 //
 // Full: insert() evicts a flow that is over or half-open, earliest deadline first, after at most kEvictionProbes
-// looks; established flows are never evicted. If it finds none the packet is flow_table_full.
+// looks; established flows are never evicted, nor half-open ones that were active in the last kAnswerTicks: their
+// answer may be on its way (docs/design/011-floods.md). If it finds none the packet is flow_table_full.
 //
 // Time is the caller's now_ns (monotonic). A flow ends at most kSlotNs (0.27 s) after its deadline if expire() is
 // called often enough to keep up (9 s where adaptive timeouts moved the deadline forward); its budget bounds the work
@@ -160,7 +161,13 @@ class FlowTable {
   /// Before inserting flows with these hashes: evicts until there is a record for each, or nothing to evict (insert()
   /// evicts by itself, but waits for one victim after the other), and sends for what placing them reads.
   /// hashes.size() <= kMaxEnding.
-  void make_room(std::span<const std::uint64_t> hashes) noexcept;
+  void make_room(std::span<const std::uint64_t> hashes, std::uint64_t now_ns) noexcept;
+  /// Whether there is a record for a new flow, or a flow to evict for it. Costs next to nothing, flood or not.
+  [[nodiscard]] bool has_room(std::uint64_t now_ns) noexcept {
+    return size() < capacity_ || find_victim(tick_of(now_ns)) != ExpiryWheel::kNone;
+  }
+  /// Counts a flow that the caller did not even try to insert, because there is no room.
+  void note_refused() noexcept { counters_.full.add(1); }
   /// Conntrack for one packet of flow `id` (conntrack.h: step); if it passes, counts it, notes the time and moves the
   /// flow's deadline forward where the new state has a shorter one.
   [[nodiscard]] StepResult track(base::FlowId id, const wire::Packet& packet, std::uint64_t now_ns) noexcept;
@@ -228,6 +235,7 @@ class FlowTable {
   using AddressPair = std::array<wire::IpAddress, 2>;
   static_assert(sizeof(AddressPair) == 32);
   static constexpr std::uint32_t kEvictionProbes = 8;
+  static constexpr Tick kAnswerTicks = 30;  // 0.5 s: a round trip by satellite, but not a retransmission
   static constexpr Tick kSweepTicks = 512;  // 8.6 s
 
   FlowTable(const FlowTableOptions& options, base::MappedMemory memory, Tick now) noexcept;
@@ -259,7 +267,7 @@ class FlowTable {
   [[nodiscard]] Tick deadline_of(const Flow& flow) const noexcept {
     return flow.last_seen + timeouts_of(flow).of(timeout_class(flow));
   }
-  [[nodiscard]] Tick eviction_deadline_of(const Flow& flow) const noexcept;
+  [[nodiscard]] Tick eviction_deadline_of(const Flow& flow, Tick now) const noexcept;
   [[nodiscard]] ExpiryWheel& wheel_of(const Flow& flow) noexcept {
     return flow.has(flow_flag::kExpendable) ? expendable_ : settled_;
   }
@@ -279,8 +287,11 @@ class FlowTable {
   }
   void carry_bytes(std::uint32_t record, std::size_t side) noexcept;
   void carry_packets(std::uint32_t record, std::size_t side) noexcept;
-  [[nodiscard]] std::uint32_t next_victim() noexcept;
-  std::uint32_t evict(std::uint32_t count) noexcept;
+  [[nodiscard]] static bool may_be_evicted(const Flow& flow, Tick now) noexcept {
+    return is_over(flow) || now - flow.last_seen >= kAnswerTicks;
+  }
+  [[nodiscard]] std::uint32_t find_victim(Tick now) noexcept;
+  std::uint32_t evict(std::uint32_t count, Tick now) noexcept;
   void expire_burst(ExpiryWheel& wheel, Tick now, std::span<const std::uint32_t> due) noexcept;
   [[nodiscard]] std::uint32_t sweep(Tick now, std::uint32_t budget) noexcept;
   void end(std::span<const EndedFlow> ended) noexcept;

@@ -382,7 +382,7 @@ TEST_F(FlowTableTest, AFloodOfSynsEvictsItselfAndNoEstablishedFlow) {
     (void)play(handshake_of(i, i % 2 == 0 ? Family::kIpv4 : Family::kIpv6), kStart);
   std::uint64_t now = kStart;
   for (std::uint32_t i = 0; i < 100'000; ++i) {
-    now += 50'000;
+    now += 6'000'000;
     ASSERT_EQ(insert(syn_of(1'000'000 + i), now).outcome, InsertOutcome::kInserted);
     if (i % 64 == 0) table_->expire(now, 64);
   }
@@ -415,12 +415,88 @@ TEST_F(FlowTableTest, ClosedAndUnansweredFlowsMakeRoom) {
   const FlowId answered = insert(packet_of(3, Family::kIpv4, wire::protocol::kUdp), kStart).id;
   EXPECT_EQ(table_->track(answered, packet_of(3, Family::kIpv4, wire::protocol::kUdp, true), kStart).reason,
             base::DropReason::none);
-  (void)play(handshake_of(4), kStart);
-  (void)play(handshake_of(5), kStart);
-  EXPECT_EQ(insert(syn_of(6), kStart).outcome, InsertOutcome::kFull);
+  const std::uint64_t later = kStart + kNanosPerSecond;
+  (void)play(handshake_of(4), later);
+  (void)play(handshake_of(5), later);
+  EXPECT_EQ(insert(syn_of(6), later).outcome, InsertOutcome::kFull);
   ASSERT_EQ(ended_.size(), 2U);
   EXPECT_EQ(ended_[0].key, packet_of(2, Family::kIpv4, wire::protocol::kUdp).key);
   EXPECT_EQ(ended_[1].key, syn_of(1).key);
+}
+
+TEST_F(FlowTableTest, AFlowThatWaitsForItsAnswerIsNotEvictedForHalfASecond) {
+  make(10);
+  for (std::uint32_t i = 0; i < 10; ++i) (void)insert(syn_of(i), kStart);
+  EXPECT_FALSE(table_->has_room(kStart + kNanosPerSecond / 4));
+  EXPECT_EQ(insert(syn_of(100), kStart + kNanosPerSecond / 4).outcome, InsertOutcome::kFull);
+  // Their answers come in time for all of them, flood or not.
+  const std::uint64_t answered = kStart + kNanosPerSecond * 4 / 10;
+  for (std::uint32_t i = 0; i < 5; ++i) {
+    const auto segments = handshake_of(i);
+    ASSERT_EQ(table_->track(find(segments[0]), segments[1], answered).reason, base::DropReason::none);
+    ASSERT_EQ(table_->track(find(segments[0]), segments[2], answered).reason, base::DropReason::none);
+  }
+  // Then those that had none may go, and only those.
+  const std::uint64_t later = kStart + kNanosPerSecond * 6 / 10;
+  for (std::uint32_t i = 0; i < 5; ++i) {
+    EXPECT_TRUE(table_->has_room(later));
+    ASSERT_EQ(insert(syn_of(200 + i), later).outcome, InsertOutcome::kInserted);
+  }
+  EXPECT_FALSE(table_->has_room(later));
+  EXPECT_EQ(insert(syn_of(300), later).outcome, InsertOutcome::kFull);
+  for (std::uint32_t i = 0; i < 5; ++i) EXPECT_TRUE(find(syn_of(i)).valid());
+}
+
+TEST_F(FlowTableTest, AYoungFlowWithAShortTimeoutDoesNotHideOlderOnesWithALongOne) {
+  make(20);
+  std::uint64_t now = kStart;
+  for (std::uint32_t i = 0; i < 20; ++i) (void)insert(syn_of(i), now);
+  now += 59 * kNanosPerSecond;  // tcp.first is 120 s, udp.first 60: from now on UDP comes due earlier
+  for (std::uint32_t i = 0; i < 200; ++i) {
+    now += kNanosPerSecond / 20;
+    ASSERT_TRUE(table_->has_room(now)) << i;
+    const wire::Packet udp = packet_of(1'000 + i, Family::kIpv4, wire::protocol::kUdp);
+    ASSERT_EQ(insert(i % 2 == 0 ? udp : syn_of(1'000 + i), now).outcome, InsertOutcome::kInserted);
+  }
+}
+
+TEST_F(FlowTableTest, AFlowThatIsOverMakesRoomAtOnce) {
+  make(1);
+  const FlowId closed = play(handshake_of(1), kStart);
+  wire::Packet reset = handshake_of(1)[2];
+  reset.tcp_flags = wire::tcp_flag::kRst;
+  ASSERT_EQ(table_->track(closed, reset, kStart).reason, base::DropReason::none);
+  EXPECT_TRUE(table_->has_room(kStart));
+  EXPECT_EQ(insert(syn_of(2), kStart).outcome, InsertOutcome::kInserted);
+}
+
+TEST_F(FlowTableTest, RoomForABurstIsMadeByTheOldestAndNoMoreThanItNeeds) {
+  for (const std::uint64_t seed : {1ULL, 2ULL, 3ULL}) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    base::Random random(seed);
+    make(200);
+    ended_.clear();
+    std::uint64_t now = kStart;
+    std::uint32_t oldest = 0;
+    std::uint32_t next = 0;
+    for (int round = 0; round < 500; ++round) {
+      now += kNanosPerSecond;
+      std::array<std::uint64_t, kMaxEnding> hashes;
+      const auto count = static_cast<std::uint32_t>(1 + random.below(hashes.size()));
+      for (std::uint32_t i = 0; i < count; ++i) hashes[i] = hash(syn_of(next + i));
+      const std::uint32_t free = table_->capacity() - table_->size();
+      table_->make_room({hashes.data(), count}, now);
+      const std::uint32_t gone = count > free ? count - free : 0;
+      ASSERT_EQ(ended_.size(), oldest + gone);
+      for (std::uint32_t i = 0; i < gone; ++i) ASSERT_EQ(ended_[oldest + i].key, syn_of(oldest + i).key);
+      oldest += gone;
+      for (std::uint32_t i = 0; i < count; ++i, ++next) {
+        ASSERT_EQ(table_->begin(syn_of(next), hashes[i], {}, now).outcome, InsertOutcome::kInserted);
+      }
+      ASSERT_EQ(ended_.size(), oldest) << "room had been made";
+      ASSERT_EQ(table_->size(), next - oldest);
+    }
+  }
 }
 
 TEST_F(FlowTableTest, AnUnansweredFlowThatIsActiveOutlivesIdleOnes) {

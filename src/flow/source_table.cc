@@ -19,15 +19,15 @@ SourceTable::SourceTable(std::size_t capacity, const base::HashSecret& secret)
 
 std::size_t SourceTable::find(const Key& key) const noexcept {
   std::size_t slot = home(key);
-  while (slots_[slot].flows != 0 && slots_[slot].key != key) slot = (slot + 1) & (slots_.size() - 1);
+  while (!is_free(slots_[slot]) && slots_[slot].key != key) slot = (slot + 1) & (slots_.size() - 1);
   return slot;
 }
 
 SourceTable::Begun SourceTable::begin_flow(base::RuleId rule, const wire::HostAddress& host, const SourceLimits& limits,
                                            std::uint32_t sources) noexcept {
-  const Key key{.address = host.address, .rule = rule, .family = host.family};
+  const Key key = key_of(rule, host);
   Slot& slot = slots_[find(key)];
-  if (slot.flows != 0) {
+  if (!is_free(slot)) {
     if (limits.max_flows != 0 && slot.flows >= limits.max_flows) return Begun::kLimit;
     ++slot.flows;
     return Begun::kAnother;
@@ -42,8 +42,8 @@ SourceTable::Begun SourceTable::begin_flow(base::RuleId rule, const wire::HostAd
 bool SourceTable::begin_connection(base::RuleId rule, const wire::HostAddress& host, const SourceLimits& limits,
                                    std::uint64_t now_ns) noexcept {
   constexpr std::uint64_t kOne = 1000;
-  Slot& slot = slots_[find(Key{.address = host.address, .rule = rule, .family = host.family})];
-  if (slot.flows == 0) return false;
+  Slot& slot = slots_[find(key_of(rule, host))];
+  if (is_free(slot)) return false;
   ++slot.connections;
   bool beyond = limits.max_connections != 0 && slot.connections > limits.max_connections;
   if (limits.rate_count != 0 && limits.rate_seconds != 0) {
@@ -60,9 +60,9 @@ bool SourceTable::begin_connection(base::RuleId rule, const wire::HostAddress& h
 }
 
 bool SourceTable::end_flow(base::RuleId rule, const wire::HostAddress& host, bool was_connection) noexcept {
-  const std::size_t at = find(Key{.address = host.address, .rule = rule, .family = host.family});
+  const std::size_t at = find(key_of(rule, host));
   Slot& slot = slots_[at];
-  if (slot.flows == 0) return false;
+  if (is_free(slot)) return false;
   if (was_connection && slot.connections > 0) --slot.connections;
   if (--slot.flows > 0) return false;
   remove(at);
@@ -73,7 +73,7 @@ void SourceTable::remove(std::size_t slot) noexcept {
   // Backward shift: later entries of the run move up, so that no tombstones are needed.
   const std::size_t mask = slots_.size() - 1;
   --size_;
-  for (std::size_t next = (slot + 1) & mask; slots_[next].flows != 0; next = (next + 1) & mask) {
+  for (std::size_t next = (slot + 1) & mask; !is_free(slots_[next]); next = (next + 1) & mask) {
     const std::size_t wanted = home(slots_[next].key);
     if (((next - wanted) & mask) < ((next - slot) & mask)) continue;  // would move before its home
     slots_[slot] = slots_[next];
@@ -84,8 +84,8 @@ void SourceTable::remove(std::size_t slot) noexcept {
 
 void SourceTable::clear() noexcept {
   if (size_ == 0) return;
-  std::ranges::fill(slots_, Slot{});
   size_ = 0;
+  if (++epoch_ == 0) std::ranges::fill(slots_, Slot{});
 }
 
 }  // namespace ringplane::flow

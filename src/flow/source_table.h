@@ -40,6 +40,7 @@ class SourceTable {
                                       std::uint64_t now_ns) noexcept;
   /// A flow that was begun ends; `was_connection`: begin_connection() was called for it. True: it was the host's last.
   bool end_flow(base::RuleId rule, const wire::HostAddress& host, bool was_connection) noexcept;
+  /// Forgets all, in constant time: a reload comes here between two bursts. (Once in 65,536 calls it walks the table.)
   void clear() noexcept;
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -50,13 +51,14 @@ class SourceTable {
     wire::IpAddress address;
     base::RuleId rule;
     wire::Family family = wire::Family::kNone;
-    std::uint8_t zero[3] = {};
+    std::uint8_t zero = 0;
+    std::uint16_t epoch = 0;
     [[nodiscard]] bool operator==(const Key& other) const noexcept = default;
   };
   static_assert(sizeof(Key) == 24);
   struct Slot {
     Key key;
-    std::uint32_t flows = 0;  // 0: the slot is free
+    std::uint32_t flows = 0;  // 0: the slot is free; so it is if it is of an earlier epoch
     std::uint32_t connections = 0;
     std::uint64_t rate_last_ns = 0;
     std::uint64_t rate_thousandths = 0;  // connections in the window, decaying; thousandths of one
@@ -64,6 +66,10 @@ class SourceTable {
   [[nodiscard]] std::size_t home(const Key& key) const noexcept {
     return base::keyed_hash<24>(&key, secret_) & (slots_.size() - 1);
   }
+  [[nodiscard]] Key key_of(base::RuleId rule, const wire::HostAddress& host) const noexcept {
+    return {.address = host.address, .rule = rule, .family = host.family, .epoch = epoch_};
+  }
+  [[nodiscard]] bool is_free(const Slot& slot) const noexcept { return slot.flows == 0 || slot.key.epoch != epoch_; }
   [[nodiscard]] std::size_t find(const Key& key) const noexcept;
   void remove(std::size_t slot) noexcept;
 
@@ -71,6 +77,7 @@ class SourceTable {
   base::HashSecret secret_;
   std::size_t capacity_;
   std::size_t size_ = 0;
+  std::uint16_t epoch_ = 0;  // clear() begins a new one
 };
 
 }  // namespace ringplane::flow

@@ -78,6 +78,10 @@ TEST(SourceTable, AgreesWithAMap) {
     const base::RuleId rule{static_cast<std::uint32_t>(random.below(3))};
     const auto number = static_cast<std::uint32_t>(random.below(40));
     const auto key = std::tuple(rule.value, number);
+    if (random.chance(0.001)) {
+      table.clear();
+      oracle.clear();
+    }
     if (random.chance(0.5)) {
       const Begun begun = table.begin_flow(rule, host(number), {}, 0);
       if (oracle.contains(key)) {
@@ -97,6 +101,17 @@ TEST(SourceTable, AgreesWithAMap) {
       EXPECT_FALSE(table.end_flow(rule, host(number), false));
     }
     ASSERT_EQ(table.size(), oracle.size());
+  }
+}
+
+TEST(SourceTable, ForgetsAllAsOftenAsItIsTold) {
+  SourceTable table(8, base::secret_from_seed(5));
+  const base::RuleId rule{1};
+  for (std::uint32_t reload = 0; reload < 70'000; ++reload) {
+    ASSERT_EQ(table.begin_flow(rule, host(reload % 3), {}, 0), Begun::kFirst) << reload;
+    ASSERT_EQ(table.size(), 1U);
+    table.clear();
+    ASSERT_EQ(table.size(), 0U);
   }
 }
 

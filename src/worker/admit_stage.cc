@@ -12,6 +12,7 @@
 #include "worker/packet_burst.h"
 #include "worker/path_decision.h"
 #include "worker/questions.h"
+#include "worker/snapshot.h"
 #include "worker/stages.h"
 #include "worker/worker_tables.h"
 
@@ -30,12 +31,29 @@ class MadeHere {
   std::array<std::uint64_t, 64> bits_{};
 };
 
-void collect(PacketBurst& burst, WorkerTables& tables, Questions& questions) noexcept {
+/// Not asked about when there is no room for a flow: whatever the rules say of it, it does not pass.
+[[nodiscard]] bool is_vain(const wire::Packet& packet, const Snapshot& snapshot) noexcept {
+  constexpr std::uint8_t kOpening =
+      wire::tcp_flag::kSyn | wire::tcp_flag::kAck | wire::tcp_flag::kFin | wire::tcp_flag::kRst;
+  return packet.kind == wire::PacketKind::kFlow && packet.is_tcp() &&
+         (packet.tcp_flags & kOpening) == wire::tcp_flag::kSyn && snapshot.syn_needs_flow(packet.key.family);
+}
+
+void refuse(PacketBurst& burst, std::uint32_t slot, WorkerTables& tables) noexcept {
+  tables.flows->note_refused();
+  burst.drop(slot, base::DropReason::flow_table_full);
+}
+
+void collect(PacketBurst& burst, bool has_room, WorkerTables& tables, Questions& questions) noexcept {
   questions.clear();
   for_each_slot(burst.open, [&](std::uint32_t slot) {
     const base::PortId egress = tables.snapshot->forwarding.from(burst.frames[slot].port).port;
     if (!egress.valid()) {
       burst.drop(slot, base::DropReason::no_egress);
+      return;
+    }
+    if (!has_room && is_vain(burst.packets[slot], *tables.snapshot)) {
+      refuse(burst, slot, tables);
       return;
     }
     firewall::MatchKey key = firewall::match_key_of(burst.packets[slot], burst.frames[slot].port, firewall::Way::kIn);
@@ -49,6 +67,22 @@ void collect(PacketBurst& burst, WorkerTables& tables, Questions& questions) noe
          flow::can_start_flow(burst.packets[slot]);
 }
 
+/// There is no room for flows: only the packets stay that need none.
+void keep_flowless(PacketBurst& burst, Questions& questions, WorkerTables& tables) noexcept {
+  std::uint32_t kept = 0;
+  for (std::uint32_t n = 0; n < questions.count; ++n) {
+    const std::uint32_t slot = questions.slots[n];
+    if (wants_flow(burst, slot, questions.decisions[n])) {
+      refuse(burst, slot, tables);
+      continue;
+    }
+    questions.slots[kept] = slot;
+    questions.egress[kept] = questions.egress[n];
+    questions.decisions[kept++] = questions.decisions[n];
+  }
+  questions.count = kept;
+}
+
 /// Records for the flows that are about to be made, and all that placing them reads.
 void make_room(const PacketBurst& burst, const Questions& questions, WorkerTables& tables) noexcept {
   std::array<std::uint64_t, PacketBurst::kCapacity> hashes;
@@ -57,7 +91,7 @@ void make_room(const PacketBurst& burst, const Questions& questions, WorkerTable
     const std::uint32_t slot = questions.slots[n];
     if (wants_flow(burst, slot, questions.decisions[n])) hashes[count++] = burst.hashes[slot];
   }
-  if (count > 0) tables.flows->make_room({hashes.data(), count});
+  if (count > 0) tables.flows->make_room({hashes.data(), count}, burst.now_ns);
 }
 
 void block(PacketBurst& burst, std::uint32_t slot, const PathDecision& decision) noexcept {
@@ -100,8 +134,13 @@ void settle(PacketBurst& burst, const Questions& questions, std::uint32_t n, Wor
 void admit_burst(PacketBurst& burst, WorkerTables& tables) noexcept {
   if (burst.open == 0) return;
   Questions& questions = *tables.questions;
-  collect(burst, tables, questions);
+  // In a flood this is what most SYNs come to, before they have cost anything.
+  const bool has_room = tables.flows->has_room(burst.now_ns);
+  collect(burst, has_room, tables, questions);
+  if (questions.count == 0) return;
   decide_paths(questions, tables);
+  if (!has_room) keep_flowless(burst, questions, tables);
+  find_paths(questions, tables);
   make_room(burst, questions, tables);
   MadeHere made;
   for (std::uint32_t n = 0; n < questions.count; ++n) {

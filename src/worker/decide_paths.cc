@@ -50,9 +50,20 @@ void repeat_ingress(Questions& questions) noexcept {
   }
 }
 
-/// With many rules the pairs are spread over memory: all misses of the burst at once.
+}  // namespace
+
+void decide_paths(Questions& questions, const WorkerTables& tables) noexcept {
+  ask_ingress(questions, tables);
+  if (tables.snapshot->same_both_ways) {
+    repeat_ingress(questions);
+  } else {
+    ask_egress(questions, tables);
+  }
+}
+
 void find_paths(Questions& questions, WorkerTables& tables) noexcept {
   RulePaths& paths = *tables.paths;
+  // With many rules the pairs are spread over memory: all misses of the burst at once.
   for (std::uint32_t n = 0; n < questions.count; ++n) {
     paths.prefetch_slot(questions.decisions[n].in.rule, questions.decisions[n].out.rule);
   }
@@ -63,18 +74,6 @@ void find_paths(Questions& questions, WorkerTables& tables) noexcept {
     const PathDecision& decision = questions.decisions[n];
     questions.paths[n] = paths.find(decision.in.rule, decision.out.rule, tables.policy().ruleset());
   }
-}
-
-}  // namespace
-
-void decide_paths(Questions& questions, WorkerTables& tables) noexcept {
-  ask_ingress(questions, tables);
-  if (tables.snapshot->same_both_ways) {
-    repeat_ingress(questions);
-  } else {
-    ask_egress(questions, tables);
-  }
-  find_paths(questions, tables);
 }
 
 }  // namespace ringplane::worker

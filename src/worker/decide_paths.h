@@ -7,8 +7,11 @@
 
 namespace ringplane::worker {
 
-/// Fills in decisions[n] and paths[n] for each question: ingress side, egress side of those that pass, and the pair of
-/// rules, made when new (none: no room for another pair). The counters of the pairs are on their way into the cache.
-void decide_paths(Questions& questions, WorkerTables& tables) noexcept;
+/// Fills in decisions[n] for each question: ingress side, and egress side of those that pass.
+void decide_paths(Questions& questions, const WorkerTables& tables) noexcept;
+
+/// Then fills in paths[n]: the pair of rules, made when new (none: no room for another pair). The counters of the pairs
+/// are on their way into the cache.
+void find_paths(Questions& questions, WorkerTables& tables) noexcept;
 
 }  // namespace ringplane::worker

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "worker/packet_burst.h"
+#include "worker/recheck.h"
 #include "worker/stage_clock.h"
 #include "worker/stages.h"
 #include "worker/worker_tables.h"
@@ -24,6 +25,7 @@ void Pipeline::advance(std::uint64_t now_ns) {
   steer_burst(next, arena_, tables_, exit_);
   tables_.lap(Stage::kSteer);
 
+  if (tables_.rechecking) recheck_burst(current, tables_);
   track_burst(current, arena_, tables_);
   tables_.lap(Stage::kTrack);
   admit_burst(current, tables_);

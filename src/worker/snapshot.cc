@@ -12,6 +12,8 @@
 #include "firewall/ruleset.h"
 #include "firewall/timeouts.h"
 #include "flow/timeouts.h"
+#include "wire/ip_address.h"
+#include "wire/packet.h"
 #include "worker/forwarding.h"
 
 namespace ringplane::worker {
@@ -34,6 +36,39 @@ bool says_the_same_both_ways(const firewall::Ruleset& ruleset) noexcept {
            return rule.way == firewall::RuleWay::kBoth && rule.ports == firewall::Rule::kEveryPort &&
                   rule.tagged == firewall::kNoTag;
          });
+}
+
+/// No SYN of this family passes without a flow: no rule says so, and there is one that every SYN matches, so that none
+/// passes for want of a rule.
+bool every_syn_needs_flow(const firewall::Ruleset& ruleset, wire::Family family) noexcept {
+  using firewall::Rule;
+  const auto may_hold_syns = [family](const Rule& rule) {
+    return (rule.family == wire::Family::kNone || rule.family == family) &&
+           (rule.protocol < 0 || rule.protocol == wire::protocol::kTcp) && !rule.fragment;
+  };
+  const auto passes_without_flow = [&](const Rule& rule) {
+    return may_hold_syns(rule) && rule.action == firewall::Action::kPass && !rule.is_anchor() &&
+           rule.state != firewall::StateKind::kKeep;
+  };
+  const auto is_any = [](const firewall::AddressMatch& match) {
+    const bool everything = match.kind == firewall::AddressMatch::Kind::kAny ||
+                            (match.kind == firewall::AddressMatch::Kind::kPrefix && match.prefix.length == 0);
+    return everything && !match.negated;
+  };
+  // The flags that a SYN has or has not, whatever else it carries.
+  constexpr std::uint8_t kKnown =
+      wire::tcp_flag::kSyn | wire::tcp_flag::kAck | wire::tcp_flag::kFin | wire::tcp_flag::kRst;
+  const auto holds_every_syn = [&](const Rule& rule) {
+    const auto any = firewall::PortMatch::Operator::kAny;
+    return may_hold_syns(rule) && rule.action != firewall::Action::kMatch && !rule.is_anchor() &&
+           rule.parent == Rule::kNone && rule.way == firewall::RuleWay::kBoth && rule.ports == Rule::kEveryPort &&
+           is_any(rule.source) && is_any(rule.destination) && rule.source_port.op == any &&
+           rule.destination_port.op == any && rule.tos < 0 && rule.tagged == firewall::kNoTag &&
+           rule.probability == 0 && (rule.tcp_flags_mask & ~kKnown) == 0 &&
+           (rule.tcp_flags_mask & wire::tcp_flag::kSyn) == rule.tcp_flags;
+  };
+  return ruleset.options.skip == 0 && std::ranges::none_of(ruleset.rules, passes_without_flow) &&
+         std::ranges::any_of(ruleset.rules, holds_every_syn);
 }
 
 bool adaptive_is_set(const firewall::Options& options) {
@@ -75,6 +110,8 @@ base::Result<std::unique_ptr<Snapshot>> make_snapshot(std::uint16_t generation,
     snapshot->timeout_set_of_options.push_back(static_cast<std::uint8_t>(set));
   }
   snapshot->same_both_ways = says_the_same_both_ways(ruleset);
+  snapshot->ipv4_syn_needs_flow = every_syn_needs_flow(ruleset, wire::Family::kIpv4);
+  snapshot->ipv6_syn_needs_flow = every_syn_needs_flow(ruleset, wire::Family::kIpv6);
   snapshot->policy = std::move(policy);
   return snapshot;
 }

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "firewall/policy.h"
 #include "flow/timeouts.h"
+#include "wire/ip_address.h"
 #include "worker/forwarding.h"
 
 namespace ringplane::worker {
@@ -20,6 +21,13 @@ struct Snapshot {
   Forwarding forwarding;
   /// No rule looks at the port, the way or the tag of a packet: whatever is let in is let out by the same rule.
   bool same_both_ways = false;
+  /// Every SYN over IPv4 (IPv6) that the rules let in makes a flow.
+  bool ipv4_syn_needs_flow = false;
+  bool ipv6_syn_needs_flow = false;
+
+  [[nodiscard]] bool syn_needs_flow(wire::Family family) const noexcept {
+    return family == wire::Family::kIpv4 ? ipv4_syn_needs_flow : ipv6_syn_needs_flow;
+  }
   /// [0] the global timeouts; then one set per group of state options that overrides some.
   std::vector<flow::FlowTimeouts> timeout_sets;
   /// By index into Ruleset::state_options: which of timeout_sets.

@@ -108,7 +108,7 @@ bool Worker::read_control(std::uint64_t now_ns) {
     switch (message.kind) {
       case ControlMessage::Kind::kSnapshot:
         take_snapshot(*message.change);
-        rechecking_ = true;
+        tables_.rechecking = true;
         recheck_cursor_ = 0;
         break;
       case ControlMessage::Kind::kTableAddition:
@@ -185,12 +185,12 @@ bool Worker::receive(std::uint64_t now_ns) {
 
 bool Worker::keep_time(std::uint64_t now_ns) {
   const bool expiring = tables_.flows->expire(now_ns, kExpiryBudget) == kExpiryBudget;
-  if (rechecking_) {
+  if (tables_.rechecking) {
     recheck_cursor_ = recheck_slice(recheck_cursor_, kSliceFlows, tables_);
-    rechecking_ = recheck_cursor_ != 0;
+    tables_.rechecking = recheck_cursor_ != 0;
   }
   if (tables_.flushes.count > 0) flush_slice(kSliceFlows, tables_);
-  return expiring || rechecking_ || tables_.flushes.count > 0;
+  return expiring || tables_.rechecking || tables_.flushes.count > 0;
 }
 
 void Worker::run() {

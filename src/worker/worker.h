@@ -91,7 +91,6 @@ class Worker {
   FlowDump* dump_ = nullptr;
   std::uint32_t dump_cursor_ = 0;
   std::uint32_t recheck_cursor_ = 0;
-  bool rechecking_ = false;
   std::atomic<bool> stopping_{false};
 };
 

@@ -60,6 +60,7 @@ struct WorkerTables {
   std::unique_ptr<flow::SourceTable> sources;
   std::unique_ptr<firewall::TableOverlay> overlay;
   FlushJobs flushes;
+  bool rechecking = false;  ///< flows of an older generation may be about (recheck.h)
   std::unique_ptr<Questions> questions = std::make_unique<Questions>();
 
   base::TokenBucket log_tokens{0};

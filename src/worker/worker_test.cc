@@ -254,6 +254,86 @@ TEST(Reload, JudgesAFlowAtItsNextPacketEvenBeforeTheSweep) {
   EXPECT_EQ(rig.dropped(DropReason::rule_block), 1U);
 }
 
+TEST(Reload, JudgesEachFlowOnceHoweverManyPacketsOfABurstBelongToIt) {
+  TestRig rig("pass\n");
+  for (std::uint16_t i = 0; i < 20; ++i) {
+    Connection{.client_port = static_cast<std::uint16_t>(1000 + i),
+               .server_port = i % 2 == 0 ? std::uint16_t{80} : std::uint16_t{22}}
+        .establish(rig);
+  }
+  rig.reload("block\npass out\npass in proto tcp to port 80 label \"web\"\n");
+  for (std::uint16_t i = 0; i < 60; ++i) {
+    const Connection connection{.client_port = static_cast<std::uint16_t>(1000 + i % 20),
+                                .server_port = i % 2 == 0 ? std::uint16_t{80} : std::uint16_t{22}};
+    ASSERT_TRUE(rig.send(kLan, connection.from_client(flag::kAck, 101, 901, 5)));
+  }
+  rig.worker().run_once(rig.now_ns);
+  EXPECT_EQ(rig.received(kWan).size(), 30U);
+  EXPECT_EQ(rig.dropped(DropReason::rule_block), 30U);
+  rig.turn(20);
+  EXPECT_EQ(rig.worker().tables().counters.rechecked.get(), 20U);
+  EXPECT_EQ(rig.worker().tables().counters.recheck_ended.get(), 10U);
+  EXPECT_EQ(rig.rule("web").flows, 10U);
+  EXPECT_EQ(rig.flows(), 10U);
+  EXPECT_EQ(rig.missing_frames(), 0U);
+}
+
+/// A table of ten flows that is full of half-open ones.
+void fill_with_syns(TestRig& rig) {
+  for (std::uint16_t i = 0; i < 10; ++i) {
+    const Connection connection{.client_port = static_cast<std::uint16_t>(1000 + i)};
+    ASSERT_EQ(rig.through(kLan, connection.from_client(flag::kSyn, 100, 0)).size(), 1U);
+  }
+}
+
+TEST(Flood, ASynThatFindsNoRoomIsRefusedWhateverTheRulesSay) {
+  // The second set lets packets through without a flow, so that the rules have to be asked.
+  for (const char* rules : {"block\npass\n", "pass\npass proto tcp to port 22 no state\n"}) {
+    SCOPED_TRACE(rules);
+    TestRig rig(rules, {.flow_capacity = 10});
+    fill_with_syns(rig);
+    const Connection late{.client_port = 5000};
+    EXPECT_TRUE(rig.through(kLan, late.from_client(flag::kSyn, 100, 0)).empty());
+    EXPECT_EQ(rig.dropped(DropReason::flow_table_full), 1U);
+    // The answers of those inside come through, and in half a second there is room again.
+    EXPECT_EQ(rig.through(kWan, Connection{.client_port = 1003}.from_server(flag::kSyn | flag::kAck, 900, 101)).size(),
+              1U);
+    rig.now_ns += base::kNanosPerSecond;
+    EXPECT_EQ(rig.through(kLan, late.from_client(flag::kSyn, 100, 0)).size(), 1U);
+    EXPECT_EQ(rig.dropped(DropReason::flow_table_full), 1U);
+    EXPECT_EQ(rig.missing_frames(), 0U);
+  }
+}
+
+TEST(Flood, PacketsThatNeedNoFlowPassThroughAFullTable) {
+  TestRig rig("block\npass\npass proto tcp to port 22 no state\n", {.flow_capacity = 10});
+  fill_with_syns(rig);
+  const Connection stateless{.client_port = 5000, .server_port = 22};
+  EXPECT_EQ(rig.through(kLan, stateless.from_client(flag::kSyn, 100, 0)).size(), 1U);
+  EXPECT_EQ(rig.dropped(DropReason::flow_table_full), 0U);
+}
+
+TEST(Snapshot, KnowsWhetherTheRulesSayTheSameBothWaysAndLetNoSynThroughWithoutAFlow) {
+  struct Case {
+    const char* rules;
+    bool same_both_ways;
+    bool syn_needs_flow;
+  };
+  for (const Case& one :
+       {Case{"pass\n", true, true}, Case{"block\npass proto tcp to port 80\n", true, true},
+        Case{"pass proto tcp\n", true, true}, Case{"pass inet proto tcp from any to 0.0.0.0/0\n", true, true},
+        Case{"pass proto tcp to port 80\n", true, false}, Case{"pass in\n", false, false},
+        Case{"pass\npass on lan\n", false, true}, Case{"pass tag A\nblock tagged A\n", false, true},
+        Case{"pass flags any\n", true, true}, Case{"pass flags A/A\n", true, false},
+        Case{"pass no state\n", true, false}, Case{"pass\npass proto udp no state\n", true, true},
+        Case{"pass probability 50%\n", true, false}, Case{"set skip on lan\npass\n", false, false}}) {
+    SCOPED_TRACE(one.rules);
+    const TestRig rig(one.rules);
+    EXPECT_EQ(rig.snapshot().same_both_ways, one.same_both_ways);
+    EXPECT_EQ(rig.snapshot().syn_needs_flow(wire::Family::kIpv4), one.syn_needs_flow);
+  }
+}
+
 TEST(Workers, HandOverTheFramesOfFlowsThatAnotherOwns) {
   TestRig rig("pass\n", {.workers = 2});
   std::uint64_t passed = 0;
