@@ -4,6 +4,7 @@
 #include "base/drop_reason.h"
 #include "base/ids.h"
 #include "firewall/decision.h"
+#include "firewall/key_block.h"
 #include "firewall/match_key.h"
 #include "firewall/ruleset.h"
 #include "flow/conntrack.h"
@@ -17,16 +18,18 @@
 namespace ringplane::worker {
 namespace {
 
+static_assert(PacketBurst::kCapacity <= firewall::KeyBlock::kCapacity);
+
 /// The packets of a burst that the rules are asked about: element n speaks of burst slot slots[n].
 struct Questions {
   std::uint32_t count = 0;
   std::array<std::uint32_t, PacketBurst::kCapacity> slots;
-  std::array<firewall::MatchKey, PacketBurst::kCapacity> keys;
+  firewall::KeyBlock keys;
   std::array<PathDecision, PacketBurst::kCapacity> decisions;
 
   void add(std::uint32_t slot, const firewall::MatchKey& key) noexcept {
     slots[count] = slot;
-    keys[count] = key;
+    keys.add(key);
     decisions[count] = PathDecision{};
     ++count;
   }
@@ -50,26 +53,26 @@ void collect(PacketBurst& burst, WorkerTables& tables, Questions& questions) noe
 
 void ask_ingress(const WorkerTables& tables, Questions& questions) noexcept {
   std::array<firewall::Decision, PacketBurst::kCapacity> answers;
-  tables.policy().classify_burst({questions.keys.data(), questions.count}, answers, tables.overlay.get());
+  tables.policy().classify_block(questions.keys, answers, tables.overlay.get());
   for (std::uint32_t n = 0; n < questions.count; ++n) questions.decisions[n].in = answers[n];
 }
 
 void ask_egress(const PacketBurst& burst, const WorkerTables& tables, Questions& questions) noexcept {
-  std::uint32_t count = 0;
   std::array<std::uint32_t, PacketBurst::kCapacity> asked;
-  std::array<firewall::MatchKey, PacketBurst::kCapacity> keys;
+  firewall::KeyBlock keys;
   std::array<firewall::Decision, PacketBurst::kCapacity> answers;
   for (std::uint32_t n = 0; n < questions.count; ++n) {
     PathDecision& decision = questions.decisions[n];
-    if (!passes_ingress(decision, questions.keys[n])) continue;
-    keys[count] = egress_key(questions.keys[n], egress_of(burst, questions.slots[n], tables), decision.in);
-    asked[count++] = n;
+    const firewall::MatchKey& key = questions.keys.keys[n];
+    if (!passes_ingress(decision, key)) continue;
+    asked[keys.count] = n;
+    keys.add(egress_key(key, egress_of(burst, questions.slots[n], tables), decision.in));
   }
-  tables.policy().classify_burst({keys.data(), count}, answers, tables.overlay.get());
-  for (std::uint32_t i = 0; i < count; ++i) {
+  tables.policy().classify_block(keys, answers, tables.overlay.get());
+  for (std::uint32_t i = 0; i < keys.count; ++i) {
     PathDecision& decision = questions.decisions[asked[i]];
     decision.out = answers[i];
-    decision.reason = firewall::drop_reason_of(decision.out, keys[i]);
+    decision.reason = firewall::drop_reason_of(decision.out, keys.keys[i]);
     decision.blocked_at_egress = decision.reason != base::DropReason::none;
   }
 }
