@@ -1,6 +1,5 @@
 #include "bench/measure_classify.h"
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -20,17 +19,14 @@
 #include "bench/rule_source.h"
 #include "firewall/classifier.h"
 #include "firewall/decision.h"
+#include "firewall/key_block.h"
 #include "firewall/match_key.h"
 #include "firewall/policy.h"
-#include "firewall/rule_tables.h"
 #include "wire/ip_address.h"
 #include "wire/packet.h"
 
 namespace ringplane::bench {
 namespace {
-
-/// Headers asked at once, as the classifier takes them.
-constexpr std::size_t kBurst = firewall::HeaderBlock::kCapacity;
 
 /// The first packet of a flow: a SYN, an echo request.
 firewall::MatchKey key_of(const TraceHeader& header) {
@@ -49,11 +45,23 @@ firewall::MatchKey key_of(const TraceHeader& header) {
   return key;
 }
 
-void look_up_all(const firewall::Policy& policy, std::span<const firewall::MatchKey> keys,
+/// Side by side, as who asks lays them out once: the worker's admit stage from decoded packets.
+std::vector<firewall::KeyBlock> blocks_of(std::span<const TraceHeader> trace) {
+  std::vector<firewall::KeyBlock> blocks;
+  blocks.reserve(trace.size() / firewall::KeyBlock::kCapacity + 1);
+  for (const TraceHeader& header : trace) {
+    if (blocks.empty() || blocks.back().is_full()) blocks.emplace_back();
+    blocks.back().add(key_of(header));
+  }
+  return blocks;
+}
+
+void look_up_all(const firewall::Policy& policy, std::span<const firewall::KeyBlock> blocks,
                  std::span<firewall::Decision> decisions) {
-  for (std::size_t first = 0; first < keys.size(); first += kBurst) {
-    const std::size_t count = std::min(kBurst, keys.size() - first);
-    policy.classify_burst(keys.subspan(first, count), decisions.subspan(first, count), nullptr);
+  std::size_t first = 0;
+  for (const firewall::KeyBlock& block : blocks) {
+    policy.classify_block(block, decisions.subspan(first, block.count), nullptr);
+    first += block.count;
   }
 }
 
@@ -71,13 +79,11 @@ base::Result<nlohmann::ordered_json> measure_classify(const ClassifyOptions& opt
   const auto policy = policy_of(source->name, source->pf_conf);
   if (!policy) return std::unexpected(policy.error());
 
-  std::vector<firewall::MatchKey> keys;
-  keys.reserve(trace->size());
-  for (const TraceHeader& header : *trace) keys.push_back(key_of(header));
-  std::vector<firewall::Decision> decisions(keys.size());
-  look_up_all(**policy, keys, decisions);
+  const std::vector<firewall::KeyBlock> blocks = blocks_of(*trace);
+  std::vector<firewall::Decision> decisions(trace->size());
+  look_up_all(**policy, blocks, decisions);
   std::uint64_t mismatches = 0;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
+  for (std::size_t i = 0; i < decisions.size(); ++i) {
     const base::RuleId rule = decisions[i].rule;
     if ((rule.valid() ? std::int64_t{rule.value} : -1) != (*trace)[i].match) ++mismatches;
   }
@@ -87,8 +93,8 @@ base::Result<nlohmann::ordered_json> measure_classify(const ClassifyOptions& opt
     std::uint64_t lookups = 0;
     std::uint64_t now = begin;
     while (static_cast<double>(now - begin) < options.seconds * 1e9) {
-      look_up_all(**policy, keys, decisions);
-      lookups += keys.size();
+      look_up_all(**policy, blocks, decisions);
+      lookups += decisions.size();
       now = base::monotonic_ns();
     }
     rates.push_back(static_cast<double>(lookups) * 1e3 / static_cast<double>(now - begin));
@@ -97,7 +103,7 @@ base::Result<nlohmann::ordered_json> measure_classify(const ClassifyOptions& opt
   const Spread spread = spread_of(std::move(rates));
   nlohmann::ordered_json report{{"bench", "classify"}, {"rules", options.rules}, {"trace", options.trace}};
   report["rule_count"] = (*policy)->rule_count();
-  report["headers"] = keys.size();
+  report["headers"] = decisions.size();
   report["mlookups_per_s"] = rounded(spread.median);
   report["mlookups_per_s_spread"] = json_of(spread);
   report["mismatches"] = mismatches;

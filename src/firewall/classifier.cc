@@ -13,7 +13,10 @@
 #include "base/ids.h"
 #include "firewall/compiled_rule.h"
 #include "firewall/decision.h"
+#include "firewall/key_block.h"
 #include "firewall/match_key.h"
+#include "firewall/rule_filter.h"
+#include "firewall/rule_record.h"
 #include "firewall/rule_tables.h"
 #include "firewall/ruleset.h"
 #include "firewall/table_overlay.h"
@@ -28,6 +31,43 @@ bool prefix_holds(const std::uint8_t* prefix, unsigned length, const wire::IpAdd
   if (length <= 64) return (upper & top_bits(length)) == 0;
   const std::uint64_t lower = load_be64(prefix + 8) ^ load_be64(address.bytes.data() + 8);
   return upper == 0 && (lower & top_bits(length - 64)) == 0;
+}
+
+/// The IPv4 headers of a block that has others too, all open.
+void open_narrow(const KeyBlock& from, HeaderBlock<1>& to) noexcept {
+  std::uint32_t next_wide = 0;
+  std::uint32_t count = 0;
+  for (std::uint32_t i = 0; i < from.count; ++i) {
+    if (next_wide < from.wide_count && from.wide_slots[next_wide] == i) {
+      ++next_wide;
+      continue;
+    }
+    const KeyRow& row = from.rows[i];
+    to.source[0][count] = row.source;
+    to.destination[0][count] = row.destination;
+    to.ports[count] = row.ports;
+    to.traits[count] = row.traits;
+    to.slot[count] = i;
+    to.best[count++] = RuleTables<HotRule>::kNone;
+  }
+  to.count = count;
+}
+
+/// The IPv6 headers of a block, all open.
+void open_wide(const KeyBlock& from, HeaderBlock<4>& to) noexcept {
+  to.count = from.wide_count;
+  for (std::uint32_t n = 0; n < from.wide_count; ++n) {
+    const std::uint32_t i = from.wide_slots[n];
+    const MatchKey& key = from.keys[i];
+    for (unsigned word = 0; word < 4; ++word) {
+      to.source[word][n] = load_be32(&key.source.bytes[std::size_t{word} * 4]);
+      to.destination[word][n] = load_be32(&key.destination.bytes[std::size_t{word} * 4]);
+    }
+    to.ports[n] = from.rows[i].ports;
+    to.traits[n] = from.rows[i].traits;
+    to.slot[n] = i;
+    to.best[n] = RuleTables<WideRule>::kNone;
+  }
 }
 
 }  // namespace
@@ -71,10 +111,6 @@ std::uint32_t Classifier::hash_of(const KeyWords& words, const Tuple& tuple) noe
   const std::uint64_t mixed = base::fold_multiply(state ^ rest, shape ^ 0x1d8e4e27c47d124fULL);
   return static_cast<std::uint32_t>(mixed ^ (mixed >> 32));
 }
-
-/// Frees the cache line of each rule of which HotRule says all and that nothing else looks at.
-
-/// Rules that crowd one hash key because lengths were rounded get a tuple of their exact lengths.
 
 bool Classifier::address_matches(const CompiledRule& rule, bool is_source, const MatchKey& key,
                                  const TableOverlay* overlay) const noexcept {
@@ -145,9 +181,9 @@ std::uint32_t Classifier::best_by_tuples(const MatchKey& key, std::uint32_t end,
                                          const TableOverlay* overlay) const noexcept {
   const Space& space = spaces_[space_index(key.way, key.family)];
   if (space.slots.empty()) return best;
+  std::uint32_t best_rank = best == Rule::kNone ? kNoRank : rank_of(best);
   const KeyWords words = words_of(key);
   const std::size_t mask = space.slots.size() - 1;
-  std::uint32_t best_rank = best == Rule::kNone ? kNoRank : rank_of(best);
   for (const RankedTuple& ranked : space.tuples) {
     if (ranked.best_rank >= best_rank) break;
     const std::uint32_t hash = hash_of(words, ranked.tuple);
@@ -205,85 +241,61 @@ Classifier::ImpureResult Classifier::walk_impure(const MatchKey& key, std::uint3
   }
 }
 
-/// `slots[i]`: the key of header i of the block.
-
 struct Classifier::Question {
   const Classifier* classifier;
-  std::span<const MatchKey> keys;
-  std::array<std::uint8_t, HeaderBlock::kCapacity> slots;
+  std::span<const Outcome> outcomes;  // of the family that is asked about
+  const KeyBlock* block;
   std::uint32_t end;
   const TableOverlay* overlay;
 
-  static bool holds(const void* context, std::uint32_t rank, std::uint32_t index) noexcept {
+  static bool holds(const void* context, std::uint32_t index, std::uint32_t slot) noexcept {
     const auto& self = *static_cast<const Question*>(context);
-    const std::uint32_t rule = self.classifier->rule_of_rank(rank);
+    const std::uint32_t rule = self.outcomes[index].rule;
     if (rule >= self.end) return false;
     return self.classifier->compiled_at_[rule] == kNoRank ||
-           self.classifier->matches(rule, self.keys[self.slots[index]], kNoTag, self.overlay);
+           self.classifier->matches(rule, self.block->keys[slot], kNoTag, self.overlay);
   }
 };
 
-/// Without branches: what a stream of headers is made of cannot be guessed.
-inline void Classifier::add_header(const MatchKey& key, HeaderBlock& block) noexcept {
-  const unsigned whole = key.is_fragment ? 0 : 1;
-  const unsigned tcp = key.protocol == wire::protocol::kTcp ? 1 : 0;
-  const unsigned ports = whole & (tcp | (key.protocol == wire::protocol::kUdp ? 1U : 0U));
-  const std::uint32_t both = (std::uint32_t{key.source_port} << 16) | key.destination_port;
-  const std::uint32_t i = block.count++;
-  block.source[i] = key.source.ipv4();
-  block.destination[i] = key.destination.ipv4();
-  block.ports[i] = both & (0U - ports);
-  block.protocol[i] = key.protocol;
-  block.best[i] = kNoRank;
-  block.tcp_flags[i] = key.tcp_flags;
-  block.judged_flags[i] = static_cast<std::uint8_t>(0U - tcp);
-  block.has[i] = static_cast<std::uint8_t>(kWantMore | kWantProtocol | (key.way == Way::kIn ? kWantIn : kWantOut) |
-                                           (kWantPorts & (0U - ports)) | (kWantFlags & (0U - ((tcp ^ 1U) | whole))) |
-                                           (is_icmp_query_reply(key) ? 0U : std::uint32_t{kWantNoReply}));
+void Classifier::ask_tables(const KeyBlock& block, std::uint32_t end, const TableOverlay* overlay,
+                            Answers& answers) const noexcept {
+  const bool is_cut = end < compiled_at_.size();
+  std::ranges::fill(std::span(answers.index).first(block.count), kNoRank);
+  Question question{.classifier = this, .outcomes = outcomes_, .block = &block, .end = end, .overlay = overlay};
+  const MoreConditions more{.always = is_cut, .context = &question, .hold = &Question::holds};
+  if (block.wide_count < block.count && !tables_.empty()) {
+    HeaderBlock<1> open;
+    open.rows = block.rows.data();
+    open.count = block.count;
+    if (block.wide_count == 0) {
+      rule_filter<1>(width_).open(open);
+    } else {
+      open_narrow(block, open);
+    }
+    tables_.lookup(open, more, width_, answers.index);
+  }
+  if (block.wide_count != 0 && !wide_tables_.empty()) {
+    HeaderBlock<4> open;
+    open_wide(block, open);
+    question.outcomes = wide_outcomes_;
+    wide_tables_.lookup(open, more, width_, answers.index);
+  }
 }
 
 std::uint32_t Classifier::best_pure(const MatchKey& key, std::uint32_t end,
                                     const TableOverlay* overlay) const noexcept {
-  std::uint32_t best = Rule::kNone;
-  if (key.family == wire::Family::kIpv4 && !tables_.empty()) {
-    HeaderBlock block;
-    add_header(key, block);
-    const Question question{.classifier = this, .keys = {&key, 1}, .slots = {}, .end = end, .overlay = overlay};
-    tables_.lookup(block, {.always = end < verdicts_.size(), .context = &question, .hold = &Question::holds}, width_);
-    if (block.best[0] != kNoRank) best = rule_of_rank(block.best[0]);
-  }
-  return best_by_tuples(key, end, best, overlay);
-}
-
-void Classifier::best_of_block(std::span<const MatchKey> keys, std::span<std::uint32_t> winners,
-                               const TableOverlay* overlay) const noexcept {
-  const auto count = static_cast<std::uint32_t>(verdicts_.size());
-  HeaderBlock block;
-  Question question{.classifier = this, .keys = keys, .slots = {}, .end = count, .overlay = overlay};
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    winners[i] = Rule::kNone;
-    if (keys[i].family != wire::Family::kIpv4) continue;
-    question.slots[block.count] = static_cast<std::uint8_t>(i);
-    add_header(keys[i], block);
-  }
-  tables_.lookup(block, {.context = &question, .hold = &Question::holds}, width_);
-  for (std::uint32_t n = 0; n < block.count; ++n) {
-    if (block.best[n] == kNoRank) continue;
-    const std::uint32_t rule = rule_of_rank(block.best[n]);
-    winners[question.slots[n]] = rule;
-    __builtin_prefetch(&verdicts_[rule]);
-  }
-  const bool tables_say_all = block.count == keys.size() &&
-                              spaces_[space_index(Way::kIn, wire::Family::kIpv4)].slots.empty() &&
-                              spaces_[space_index(Way::kOut, wire::Family::kIpv4)].slots.empty();
-  if (tables_say_all) return;
-  for (std::size_t i = 0; i < keys.size(); ++i) winners[i] = best_by_tuples(keys[i], count, winners[i], overlay);
+  KeyBlock block;
+  block.add(key);
+  Answers answers;
+  ask_tables(block, end, overlay, answers);
+  const std::uint32_t rule = outcome_of(key.family, answers.index[0]).rule;
+  return tables_say_all_ ? rule : best_by_tuples(key, end, rule, overlay);
 }
 
 std::uint32_t Classifier::merge_impure(const MatchKey& key, std::uint32_t winner, const TableOverlay* overlay,
                                        Decision& decision) const noexcept {
   const bool is_quick = winner != Rule::kNone && ruleset_->rules[winner].quick;
-  const std::uint32_t end = is_quick ? winner : static_cast<std::uint32_t>(verdicts_.size());
+  const std::uint32_t end = is_quick ? winner : static_cast<std::uint32_t>(compiled_at_.size());
   const ImpureResult impure = walk_impure(key, end, overlay, decision);
   // If an impure quick rule ended it first, only what stands before that counts.
   if (impure.is_ended) winner = best_pure(key, impure.stop, overlay);
@@ -298,27 +310,49 @@ bool Classifier::is_skipped(const MatchKey& key) const noexcept {
 }
 
 Decision Classifier::classify(const MatchKey& key, const TableOverlay* overlay) const noexcept {
+  KeyBlock block;
+  block.add(key);
   Decision decision;
-  classify_burst({&key, 1}, {&decision, 1}, overlay);
+  classify_block(block, {&decision, 1}, overlay);
   return decision;
 }
 
-void Classifier::classify_burst(std::span<const MatchKey> keys, std::span<Decision> decisions,
+void Classifier::classify_block(const KeyBlock& block, std::span<Decision> decisions,
                                 const TableOverlay* overlay) const noexcept {
-  std::array<std::uint32_t, HeaderBlock::kCapacity> winners;
-  for (std::size_t first = 0; first < keys.size(); first += HeaderBlock::kCapacity) {
-    const auto some = keys.subspan(first, std::min<std::size_t>(HeaderBlock::kCapacity, keys.size() - first));
-    best_of_block(some, winners, overlay);
-    for (std::size_t i = 0; i < some.size(); ++i) {
-      Decision& decision = decisions[first + i];
-      decision = {.tag = some[i].tag};
-      if (is_skipped(some[i])) {
-        decision.skipped = true;
-        continue;
+  Answers answers;
+  ask_tables(block, static_cast<std::uint32_t>(compiled_at_.size()), overlay, answers);
+  if (!is_plain_ || block.wide_count != 0) {
+    decide_with_care(block, answers, decisions, overlay);
+    return;
+  }
+  for (std::uint32_t i = 0; i < block.count; ++i) {
+    answers.index[i] = std::min(answers.index[i], static_cast<std::uint32_t>(outcomes_.size() - 1));
+    __builtin_prefetch(&outcomes_[answers.index[i]]);
+  }
+  for (std::uint32_t i = 0; i < block.count; ++i) {
+    const Outcome& outcome = outcomes_[answers.index[i]];
+    // In place: a copy would wait for the single bytes to be written.
+    decisions[i] = Decision{.tag = block.tags[i]};
+    apply_rule(outcome.verdict, base::RuleId{outcome.rule}, block.keys[i], decisions[i]);
+  }
+}
+
+void Classifier::decide_with_care(const KeyBlock& block, const Answers& answers, std::span<Decision> decisions,
+                                  const TableOverlay* overlay) const noexcept {
+  for (std::uint32_t i = 0; i < block.count; ++i) {
+    const MatchKey& key = block.keys[i];
+    Decision decision{.tag = key.tag};
+    if (is_skipped(key)) {
+      decision.skipped = true;
+    } else {
+      std::uint32_t winner = outcome_of(key.family, answers.index[i]).rule;
+      if (!tables_say_all_) winner = best_by_tuples(key, Rule::kNone, winner, overlay);
+      if (!impure_.empty()) winner = merge_impure(key, winner, overlay, decision);
+      if (winner != Rule::kNone) {
+        apply_rule(verdict_of(ruleset_->rules[winner]), base::RuleId{winner}, key, decision);
       }
-      const std::uint32_t winner = impure_.empty() ? winners[i] : merge_impure(some[i], winners[i], overlay, decision);
-      if (winner != Rule::kNone) apply_rule(verdicts_[winner], base::RuleId{winner}, some[i], decision);
     }
+    decisions[i] = decision;
   }
 }
 

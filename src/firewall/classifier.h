@@ -2,8 +2,8 @@
 //
 // Most rules are *pure*: whether they match depends on the packet alone. Of the pure rules that match, the winner is
 // known beforehand: the first quick one, else the last other one. So each has a fixed rank (lower wins), and the best
-// matching rank is looked for. IPv4 rules are in merged hash tables that answer for many headers at a time
-// (rule_tables.h). What these leave over, and IPv6, is grouped into tuples: same prefix lengths of both addresses, same
+// matching rank is looked for. They are in merged hash tables, of each family its own, that answer for many headers at
+// a time (rule_tables.h). What these leave over is grouped into tuples: same prefix lengths of both addresses, same
 // number of leading bits of both ports, with or without protocol. A tuple is one key in a hash table, shared by all
 // tuples of (way, family); its list of rules, by rank, is checked in full (ranges, flags, interface, tables,
 // negations), so that a hash collision costs time, never correctness. Tuples are asked best rank first, until none left
@@ -16,6 +16,7 @@
 // Immutable after construction; any thread. Nothing on the lookup path allocates or throws.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -24,7 +25,9 @@
 
 #include "firewall/compiled_rule.h"
 #include "firewall/decision.h"
+#include "firewall/key_block.h"
 #include "firewall/match_key.h"
+#include "firewall/rule_record.h"
 #include "firewall/rule_tables.h"
 #include "firewall/ruleset.h"
 #include "firewall/table_overlay.h"
@@ -38,17 +41,17 @@ class Classifier {
 
   /// `overlay`: nullptr if no table was changed at run time.
   [[nodiscard]] Decision classify(const MatchKey& key, const TableOverlay* overlay) const noexcept;
-  /// decisions.size() >= keys.size().
-  void classify_burst(std::span<const MatchKey> keys, std::span<Decision> decisions,
-                      const TableOverlay* overlay) const noexcept;
+  /// decisions.size() >= block.count.
+  void classify_block(const KeyBlock& block, std::span<Decision> decisions, const TableOverlay* overlay) const noexcept;
 
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
   /// Rules that are walked one by one.
   [[nodiscard]] std::size_t impure_count() const noexcept { return impure_.size(); }
   /// Hash tables that a packet of this kind may be asked against.
   [[nodiscard]] std::size_t table_count(Way way, wire::Family family) const noexcept {
-    const std::size_t merged = family == wire::Family::kIpv4 ? tables_.table_count() : 0;
-    return merged + spaces_[space_index(way, family)].tuples.size();
+    const bool wide = family == wire::Family::kIpv6;
+    return (wide ? wide_tables_.table_count() : tables_.table_count()) +
+           spaces_[space_index(way, family)].tuples.size();
   }
   /// For tests: lookups by narrower vectors than the processor has.
   void use_vectors(VectorWidth width) noexcept { width_ = width; }
@@ -107,11 +110,27 @@ class Classifier {
   [[nodiscard]] static KeyWords words_of(const CompiledRule& rule) noexcept;
   [[nodiscard]] static Tuple tuple_of(const CompiledRule& rule, wire::Family family, bool exact) noexcept;
 
+  /// What follows if a rule of the tables wins.
+  struct Outcome {
+    std::uint32_t rule = Rule::kNone;
+    RuleVerdict verdict{};
+  };
+  /// By key: index into the outcomes of its family; beyond their end: no rule.
+  struct Answers {
+    std::array<std::uint32_t, KeyBlock::kCapacity> index;
+  };
+
   struct Question;  // what MoreConditions are asked about
 
   void compile_rules();
   void build_tables();
-  [[nodiscard]] HotRule hot_rule_of(std::uint32_t index) const noexcept;
+  template <class Record>
+  void fill_tables(RuleTables<Record>& tables, RuleBit family, std::vector<Outcome>& outcomes,
+                   std::vector<bool>& is_in_tables) const;
+  struct Limits;
+  [[nodiscard]] Limits limits_of(std::uint32_t index) const noexcept;
+  [[nodiscard]] HotRule record_of(const CompiledRule& rule, const Limits& limits, const HotRule*) const noexcept;
+  [[nodiscard]] WideRule record_of(const CompiledRule& rule, const Limits& limits, const WideRule*) const noexcept;
   void drop_plain_rules();
   [[nodiscard]] CompiledRule compile(const Rule& rule);
   void build_space(Way way, wire::Family family);
@@ -119,11 +138,10 @@ class Classifier {
   static void fill(Space& space, std::vector<Entry>& entries);
   [[nodiscard]] std::uint32_t rank_of(std::uint32_t rule) const noexcept;
   [[nodiscard]] std::uint32_t rule_of_rank(std::uint32_t rank) const noexcept {
-    const auto count = static_cast<std::uint32_t>(verdicts_.size());
+    const auto count = static_cast<std::uint32_t>(compiled_at_.size());
     return rank < count ? rank : 2 * count - 1 - rank;
   }
   [[nodiscard]] const CompiledRule& compiled(std::uint32_t rule) const noexcept { return rules_[compiled_at_[rule]]; }
-  static void add_header(const MatchKey& key, HeaderBlock& block) noexcept;
   [[nodiscard]] bool is_skipped(const MatchKey& key) const noexcept;
 
   [[nodiscard]] bool matches(std::uint32_t index, const MatchKey& key, TagId tag,
@@ -135,12 +153,19 @@ class Classifier {
   /// The winning pure rule with an index below `end`; Rule::kNone: none.
   [[nodiscard]] std::uint32_t best_pure(const MatchKey& key, std::uint32_t end,
                                         const TableOverlay* overlay) const noexcept;
-  /// As best_pure(), given what the tables say (Rule::kNone: nothing, or they were not asked): only by the tuples.
+  /// `best`, or a better rule below `end` that only the tuples hold.
   [[nodiscard]] std::uint32_t best_by_tuples(const MatchKey& key, std::uint32_t end, std::uint32_t best,
                                              const TableOverlay* overlay) const noexcept;
-  /// For up to a block of keys that are not skipped: the best pure rule of each.
-  void best_of_block(std::span<const MatchKey> keys, std::span<std::uint32_t> winners,
-                     const TableOverlay* overlay) const noexcept;
+  /// Asks about all keys of the block, of rules below `end` only.
+  void ask_tables(const KeyBlock& block, std::uint32_t end, const TableOverlay* overlay,
+                  Answers& answers) const noexcept;
+  [[nodiscard]] const Outcome& outcome_of(wire::Family family, std::uint32_t index) const noexcept {
+    const std::vector<Outcome>& outcomes = family == wire::Family::kIpv6 ? wide_outcomes_ : outcomes_;
+    return outcomes[std::min(std::size_t{index}, outcomes.size() - 1)];
+  }
+  /// With tuples, impure rules, skipped ports or IPv6.
+  void decide_with_care(const KeyBlock& block, const Answers& answers, std::span<Decision> decisions,
+                        const TableOverlay* overlay) const noexcept;
   /// The rule that decides, given the best pure one; decision gets tag and log of impure rules.
   [[nodiscard]] std::uint32_t merge_impure(const MatchKey& key, std::uint32_t winner, const TableOverlay* overlay,
                                            Decision& decision) const noexcept;
@@ -148,15 +173,20 @@ class Classifier {
                                          Decision& decision) const noexcept;
 
   const Ruleset* ruleset_;
-  std::vector<RuleVerdict> verdicts_;       // by rule
-  std::vector<std::uint32_t> compiled_at_;  // by rule: place in rules_; kNoRank: HotRule says it all
+  std::vector<Outcome> outcomes_{1};        // by index in tables_, and one more: no rule
+  std::vector<Outcome> wide_outcomes_{1};   // likewise in wide_tables_
+  std::vector<std::uint32_t> compiled_at_;  // by rule: place in rules_; kNoRank: the records say it all
   std::vector<CompiledRule> rules_;
-  RuleTables tables_;
+  RuleTables<HotRule> tables_;        // of IPv4
+  RuleTables<WideRule> wide_tables_;  // of IPv6
   VectorWidth width_ = widest_vectors();
   std::vector<std::uint64_t> port_sets_;
   std::array<Space, 4> spaces_;
   std::vector<bool> is_pure_;                // may be a candidate in a table or space
   std::vector<bool> in_tables_;              // while compiling: IPv4 packets meet it there
+  std::vector<bool> in_wide_tables_;         // IPv6 packets likewise
+  bool tables_say_all_ = false;              // no rule is in a tuple
+  bool is_plain_ = false;                    // besides, there are no impure rules and no skipped ports
   std::vector<std::uint32_t> impure_;        // indexes in order
   std::vector<std::uint32_t> impure_after_;  // of an anchor: position in impure_ behind all that is inside it
 };

@@ -1,4 +1,5 @@
 // Cost of a decision, and of making the classifier, as the number of rules grows.
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -10,6 +11,7 @@
 #include "base/random.h"
 #include "firewall/classifier.h"
 #include "firewall/decision.h"
+#include "firewall/key_block.h"
 #include "firewall/linear.h"
 #include "firewall/match_key.h"
 #include "firewall/parser.h"
@@ -62,9 +64,14 @@ void classify(benchmark::State& state) {
   const ParseResult parsed = parse({.name = "bench", .text = site_rules(static_cast<std::size_t>(state.range(0)))}, {});
   const Classifier classifier(parsed.ruleset);
   const std::vector<MatchKey> keys = packets_of(parsed.ruleset, 4096);
-  std::vector<Decision> decisions(keys.size());
+  std::vector<KeyBlock> blocks;
+  for (const MatchKey& key : keys) {
+    if (blocks.empty() || blocks.back().is_full()) blocks.emplace_back();
+    blocks.back().add(key);
+  }
+  std::array<Decision, KeyBlock::kCapacity> decisions;
   for (auto _ : state) {
-    classifier.classify_burst(keys, decisions, nullptr);
+    for (const KeyBlock& block : blocks) classifier.classify_block(block, decisions, nullptr);
     benchmark::DoNotOptimize(decisions.data());
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(keys.size()));

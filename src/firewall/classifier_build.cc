@@ -14,7 +14,9 @@
 #include "firewall/classifier.h"
 #include "firewall/compiled_rule.h"
 #include "firewall/decision.h"
+#include "firewall/key_block.h"
 #include "firewall/match_key.h"
+#include "firewall/rule_record.h"
 #include "firewall/rule_tables.h"
 #include "firewall/ruleset.h"
 #include "wire/ip_address.h"
@@ -98,15 +100,17 @@ Classifier::Classifier(const Ruleset& ruleset) : ruleset_(&ruleset) {
     build_space(way, wire::Family::kIpv6);
   }
   drop_plain_rules();
+  tables_say_all_ = std::ranges::all_of(spaces_, [](const Space& space) { return space.slots.empty(); });
+  is_plain_ = tables_say_all_ && impure_.empty() && ruleset_->options.skip == 0;
   is_pure_ = {};
   in_tables_ = {};
+  in_wide_tables_ = {};
 }
 
 void Classifier::compile_rules() {
   const std::vector<Rule>& rules = ruleset_->rules;
   rules_.reserve(rules.size());
   compiled_at_.reserve(rules.size());
-  verdicts_.reserve(rules.size());
   is_pure_.assign(rules.size(), false);
   std::vector<bool> walked(rules.size(), false);
   for (std::uint32_t i = 0; i < rules.size(); ++i) {
@@ -121,7 +125,6 @@ void Classifier::compile_rules() {
     if (inside_walked) compiled.parent = Rule::kNone;  // the walk itself has tested the anchor
     rules_.push_back(compiled);
     compiled_at_.push_back(i);
-    verdicts_.push_back(verdict_of(rule));
   }
   impure_after_.resize(impure_.size());
   for (std::size_t at = 0; at < impure_.size(); ++at) {
@@ -209,57 +212,115 @@ Classifier::KeyWords Classifier::words_of(const CompiledRule& rule) noexcept {
           .protocol = rule.protocol};
 }
 
-HotRule Classifier::hot_rule_of(std::uint32_t index) const noexcept {
+/// What records of both families have beside addresses.
+struct Classifier::Limits {
+  std::uint32_t low_ports = 0;
+  std::uint32_t high_ports = 0xffff'ffff;
+  std::uint32_t traits = 0;
+  std::uint32_t traits_mask = 0;
+};
+
+Classifier::Limits Classifier::limits_of(std::uint32_t index) const noexcept {
   const CompiledRule& rule = rules_[index];
-  HotRule hot{.rank = rank_of(index), .tcp_flags = rule.tcp_flags, .tcp_flags_mask = rule.tcp_flags_mask};
-  const auto address = [&rule](const auto& bytes, RuleBit prefix, RuleBit negated, unsigned length,
-                               std::uint32_t& value, std::uint32_t& mask) {
+  Limits limits;
+  const auto put_ports = [&limits](std::uint32_t low, std::uint32_t high, int shift) {
+    limits.low_ports |= low << shift;
+    limits.high_ports &= ~(0xffffU << shift) | (high << shift);
+  };
+  if ((rule.bits & kSourcePortNegated) == 0) put_ports(rule.source_port_low, rule.source_port_high, 16);
+  if ((rule.bits & kDestinationPortNegated) == 0) put_ports(rule.destination_port_low, rule.destination_port_high, 0);
+
+  constexpr std::uint32_t kMore = kSourceTable | kSourceNegated | kDestinationTable | kDestinationNegated |
+                                  kSourcePortNegated | kDestinationPortNegated | kIcmpCode | kTos | kFragment;
+  const std::uint64_t ports = port_sets_[rule.port_set];
+  const bool one_port = std::has_single_bit(ports);
+  const bool opens =
+      rule.tcp_flags == wire::tcp_flag::kSyn && rule.tcp_flags_mask == (wire::tcp_flag::kSyn | wire::tcp_flag::kAck);
+  const bool more = (rule.bits & kMore) != 0 || rule.parent != Rule::kNone ||
+                    (ports != Rule::kEveryPort && !one_port) || (rule.tcp_flags_mask != 0 && !opens);
+  const auto want_if = [](bool condition, Want want) { return condition ? std::uint32_t{want} : 0U; };
+  const std::uint32_t wants = want_if((rule.bits & kWayOut) == 0, kWantIn) |
+                              want_if((rule.bits & kWayIn) == 0, kWantOut) |
+                              want_if((rule.bits & (kSourcePort | kDestinationPort)) != 0, kWantPorts) |
+                              want_if((rule.bits & kIcmpType) != 0, kWantWhole) | want_if(opens, kWantOpens) |
+                              want_if((rule.bits & kNoIcmpReply) != 0, kWantNoReply) | want_if(more, kWantMore);
+  const bool has_protocol = (rule.bits & kProtocol) != 0;
+  const bool has_type = (rule.bits & kIcmpType) != 0;
+  limits.traits =
+      traits_of(has_protocol ? rule.protocol : 0, wants,
+                one_port ? static_cast<std::uint32_t>(std::countr_zero(ports)) : 0, has_type ? rule.icmp_type : 0);
+  limits.traits_mask = traits_of(has_protocol ? 0xff : 0, wants, one_port ? 0xff : 0, has_type ? 0xff : 0);
+  return limits;
+}
+
+HotRule Classifier::record_of(const CompiledRule& rule, const Limits& limits, const HotRule*) const noexcept {
+  HotRule record{.value = {.source = 0, .destination = 0, .ports = limits.low_ports, .traits = limits.traits},
+                 .mask = {.source = 0, .destination = 0, .ports = limits.high_ports, .traits = limits.traits_mask}};
+  const auto put = [&rule](const auto& bytes, RuleBit prefix, RuleBit negated, unsigned length, std::uint32_t& value,
+                           std::uint32_t& mask) {
     if ((rule.bits & (prefix | negated)) != prefix) return;
     mask = static_cast<std::uint32_t>(top_bits(length) >> 32);
-    value = static_cast<std::uint32_t>(load_be64(bytes.data()) >> 32) & mask;
+    value = load_be32(bytes.data()) & mask;
   };
-  address(rule.source, kSourcePrefix, kSourceNegated, rule.source_length, hot.source, hot.source_mask);
-  address(rule.destination, kDestinationPrefix, kDestinationNegated, rule.destination_length, hot.destination,
-          hot.destination_mask);
-  if ((rule.bits & kSourcePortNegated) == 0) {
-    hot.source_port_low = rule.source_port_low;
-    hot.source_port_high = rule.source_port_high;
+  put(rule.source, kSourcePrefix, kSourceNegated, rule.source_length, record.value.source, record.mask.source);
+  put(rule.destination, kDestinationPrefix, kDestinationNegated, rule.destination_length, record.value.destination,
+      record.mask.destination);
+  return record;
+}
+
+WideRule Classifier::record_of(const CompiledRule& rule, const Limits& limits, const WideRule*) const noexcept {
+  WideRule record{.low_ports = limits.low_ports,
+                  .high_ports = limits.high_ports,
+                  .traits_value = limits.traits,
+                  .traits_mask = limits.traits_mask};
+  const auto put = [&rule](const auto& bytes, RuleBit prefix, RuleBit negated, std::uint8_t length,
+                           std::array<std::uint32_t, 4>& words, std::uint8_t& own_length) {
+    if ((rule.bits & (prefix | negated)) != prefix) return;
+    own_length = length;
+    for (std::size_t word = 0; word < words.size(); ++word) words[word] = load_be32(&bytes[word * 4]);
+  };
+  put(rule.source, kSourcePrefix, kSourceNegated, rule.source_length, record.source, record.source_length);
+  put(rule.destination, kDestinationPrefix, kDestinationNegated, rule.destination_length, record.destination,
+      record.destination_length);
+  return record;
+}
+
+template <class Record>
+void Classifier::fill_tables(RuleTables<Record>& tables, RuleBit family, std::vector<Outcome>& outcomes,
+                             std::vector<bool>& is_in_tables) const {
+  std::vector<std::uint32_t> ranks;
+  for (std::uint32_t i = 0; i < rules_.size(); ++i) {
+    if (is_pure_[i] && (rules_[i].bits & family) != 0) ranks.push_back(rank_of(i));
   }
-  if ((rule.bits & kDestinationPortNegated) == 0) {
-    hot.destination_port_low = rule.destination_port_low;
-    hot.destination_port_high = rule.destination_port_high;
+  std::ranges::sort(ranks);
+  if (ranks.size() > RuleTables<Record>::kMaxRules) ranks.resize(RuleTables<Record>::kMaxRules);
+  is_in_tables.assign(rules_.size(), false);
+  std::vector<Record> records;
+  records.reserve(ranks.size());
+  outcomes.clear();
+  outcomes.reserve(ranks.size() + 1);
+  for (const std::uint32_t rank : ranks) {
+    const std::uint32_t rule = rule_of_rank(rank);
+    records.push_back(record_of(rules_[rule], limits_of(rule), static_cast<const Record*>(nullptr)));
+    outcomes.push_back({.rule = rule, .verdict = verdict_of(ruleset_->rules[rule])});
+    is_in_tables[rule] = true;
   }
-  constexpr std::uint32_t kMore = kSourceTable | kSourceNegated | kDestinationTable | kDestinationNegated |
-                                  kSourcePortNegated | kDestinationPortNegated | kIcmpType | kIcmpCode | kTos |
-                                  kFragment;
-  const bool more =
-      (rule.bits & kMore) != 0 || rule.parent != Rule::kNone || port_sets_[rule.port_set] != Rule::kEveryPort;
-  const auto want_if = [](bool condition, Want want) { return condition ? std::uint32_t{want} : 0U; };
-  hot.protocol = (rule.bits & kProtocol) != 0 ? rule.protocol : 0;
-  hot.wants = static_cast<std::uint8_t>(
-      want_if((rule.bits & kWayOut) == 0, kWantIn) | want_if((rule.bits & kWayIn) == 0, kWantOut) |
-      want_if((rule.bits & (kSourcePort | kDestinationPort)) != 0, kWantPorts) |
-      want_if(rule.tcp_flags_mask != 0, kWantFlags) | want_if((rule.bits & kNoIcmpReply) != 0, kWantNoReply) |
-      want_if(more, kWantMore) | want_if((rule.bits & kProtocol) != 0, kWantProtocol));
-  return hot;
+  outcomes.emplace_back();
+  for (const std::uint32_t index : tables.build(std::move(records))) is_in_tables[outcomes[index].rule] = false;
 }
 
 void Classifier::build_tables() {
-  in_tables_.assign(rules_.size(), false);
-  std::vector<HotRule> hot;
-  for (std::uint32_t i = 0; i < rules_.size() && hot.size() < RuleTables::kMaxRules; ++i) {
-    if (!is_pure_[i] || (rules_[i].bits & kIpv4) == 0) continue;
-    hot.push_back(hot_rule_of(i));
-    in_tables_[i] = true;
-  }
-  hot.shrink_to_fit();
-  for (const std::uint32_t rank : tables_.build(std::move(hot))) in_tables_[rule_of_rank(rank)] = false;
+  fill_tables(tables_, kIpv4, outcomes_, in_tables_);
+  fill_tables(wide_tables_, kIpv6, wide_outcomes_, in_wide_tables_);
 }
 
+/// Frees the cache line of each rule of which its records say all and that nothing else looks at.
 void Classifier::drop_plain_rules() {
   std::vector<CompiledRule> kept;
   for (std::uint32_t i = 0; i < rules_.size(); ++i) {
-    const bool plain = in_tables_[i] && (rules_[i].bits & kIpv6) == 0 && (hot_rule_of(i).wants & kWantMore) == 0;
+    const std::uint32_t bits = rules_[i].bits;
+    const bool found = (in_tables_[i] || (bits & kIpv4) == 0) && (in_wide_tables_[i] || (bits & kIpv6) == 0);
+    const bool plain = is_pure_[i] && found && (limits_of(i).traits & kMoreTrait) == 0;
     compiled_at_[i] = plain ? kNoRank : static_cast<std::uint32_t>(kept.size());
     if (!plain) kept.push_back(rules_[i]);
   }
@@ -267,6 +328,7 @@ void Classifier::drop_plain_rules() {
   rules_ = std::move(kept);
 }
 
+/// Rules that crowd one hash key because lengths were rounded get a tuple of their exact lengths.
 void Classifier::refine(std::vector<Entry>& entries, std::span<const CompiledRule> rules, wire::Family family) {
   constexpr std::uint32_t kCrowd = 8;
   std::unordered_map<std::uint32_t, std::uint32_t> crowd;
@@ -284,7 +346,7 @@ void Classifier::build_space(Way way, wire::Family family) {
   std::vector<Entry> entries;
   for (std::uint32_t i = 0; i < rules_.size(); ++i) {
     if (!is_pure_[i] || (rules_[i].bits & wanted) != wanted) continue;
-    if (family == wire::Family::kIpv4 && in_tables_[i]) continue;
+    if (family == wire::Family::kIpv4 ? in_tables_[i] : in_wide_tables_[i]) continue;
     const Tuple tuple = tuple_of(rules_[i], family, false);
     entries.push_back({.tuple = tuple, .hash = hash_of(words_of(rules_[i]), tuple), .rank = rank_of(i), .rule = i});
   }
@@ -319,7 +381,8 @@ void Classifier::fill(Space& space, std::vector<Entry>& entries) {
 }
 
 std::size_t Classifier::memory_bytes() const noexcept {
-  std::size_t bytes = tables_.memory_bytes() + verdicts_.capacity() * sizeof(RuleVerdict) +
+  std::size_t bytes = tables_.memory_bytes() + wide_tables_.memory_bytes() +
+                      (outcomes_.capacity() + wide_outcomes_.capacity()) * sizeof(Outcome) +
                       compiled_at_.capacity() * sizeof(std::uint32_t) + rules_.capacity() * sizeof(CompiledRule) +
                       port_sets_.capacity() * sizeof(std::uint64_t) +
                       (impure_.capacity() + impure_after_.capacity()) * sizeof(std::uint32_t);

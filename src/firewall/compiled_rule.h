@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <cstring>
 
 #include "base/hash.h"
 #include "firewall/match_key.h"
@@ -63,6 +64,13 @@ static_assert(sizeof(CompiledRule) == 64);
 
 [[nodiscard]] inline std::uint64_t load_be64(const std::uint8_t* from) noexcept {
   std::uint64_t value = base::load64(from);
+  if constexpr (std::endian::native == std::endian::little) value = std::byteswap(value);
+  return value;
+}
+
+[[nodiscard]] inline std::uint32_t load_be32(const std::uint8_t* from) noexcept {
+  std::uint32_t value = 0;
+  std::memcpy(&value, from, sizeof value);
   if constexpr (std::endian::native == std::endian::little) value = std::byteswap(value);
   return value;
 }

@@ -19,11 +19,11 @@ struct Decision {
   Action action = Action::kPass;
   StateKind state = StateKind::kNone;
   LogKind log = LogKind::kNone;  ///< of the deciding rule and of all matching `match` rules
+  bool allow_opts = false;
   Reply reply = Reply::kNone;
   std::uint8_t reply_code = 0;  ///< kTcpRst: the TTL (0: default); kUnreachable: the ICMP or ICMPv6 code
-  bool allow_opts = false;
-  bool skipped = false;  ///< `set skip on` the port
-  TagId tag = kNoTag;    ///< what the packet carries from now on
+  bool skipped = false;         ///< `set skip on` the port
+  TagId tag = kNoTag;           ///< what the packet carries from now on
 
   [[nodiscard]] bool operator==(const Decision&) const noexcept = default;
 };
@@ -39,14 +39,15 @@ static_assert(sizeof(Decision) <= 16);
 
 /// What follows from a rule that decides; so small that the verdicts of many rules stay in the cache.
 struct RuleVerdict {
+  // In the order of Decision, so that they are copied at once.
   Action action = Action::kPass;
   StateKind state = StateKind::kNone;
   LogKind log = LogKind::kNone;
+  bool allow_opts = false;
   BlockReturn block_return = BlockReturn::kDrop;
   std::uint8_t return_ttl = 0;
   std::uint8_t return_icmp_code = 0;
   std::uint8_t return_icmp6_code = 0;
-  bool allow_opts = false;
 };
 static_assert(sizeof(RuleVerdict) == 8);
 
@@ -54,11 +55,11 @@ static_assert(sizeof(RuleVerdict) == 8);
   return {.action = rule.action,
           .state = rule.state,
           .log = rule.log,
+          .allow_opts = rule.allow_opts,
           .block_return = rule.block_return,
           .return_ttl = rule.return_ttl,
           .return_icmp_code = rule.return_icmp_code,
-          .return_icmp6_code = rule.return_icmp6_code,
-          .allow_opts = rule.allow_opts};
+          .return_icmp6_code = rule.return_icmp6_code};
 }
 
 /// Fills in what follows from the deciding rule: action, state, reply, options. Keeps tag and log.
@@ -66,8 +67,8 @@ inline void apply_rule(const RuleVerdict& rule, base::RuleId id, const MatchKey&
   decision.rule = id;
   decision.action = rule.action;
   decision.state = rule.state;
+  decision.log = rule.log > decision.log ? rule.log : decision.log;
   decision.allow_opts = rule.allow_opts;
-  if (rule.log > decision.log) decision.log = rule.log;
   if (rule.action != Action::kBlock || rule.block_return == BlockReturn::kDrop) return;
   if (key.protocol == wire::protocol::kTcp && rule.block_return != BlockReturn::kIcmp) {
     if (key.is_fragment || (key.tcp_flags & wire::tcp_flag::kRst) != 0) return;

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "firewall/classifier.h"
 #include "firewall/decision.h"
+#include "firewall/key_block.h"
 #include "firewall/match_key.h"
 #include "firewall/parser.h"
 #include "firewall/ruleset.h"
@@ -36,10 +37,10 @@ class Policy {
   [[nodiscard]] Decision classify(const MatchKey& key, const TableOverlay* overlay) const noexcept {
     return classifier_.classify(key, overlay);
   }
-  /// decisions.size() >= keys.size().
-  void classify_burst(std::span<const MatchKey> keys, std::span<Decision> decisions,
+  /// decisions.size() >= block.count.
+  void classify_block(const KeyBlock& block, std::span<Decision> decisions,
                       const TableOverlay* overlay) const noexcept {
-    classifier_.classify_burst(keys, decisions, overlay);
+    classifier_.classify_block(block, decisions, overlay);
   }
 
  private:

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "firewall/rule_record.h"
 #include "firewall/rule_shapes.h"
 #include "firewall/rule_tables.h"
 
@@ -13,163 +14,325 @@
 #endif
 #include <immintrin.h>
 #define RINGPLANE_AVX2 [[gnu::target("avx2,bmi,bmi2")]]
-#define RINGPLANE_AVX512 [[gnu::target("avx512f,avx512vl,avx512bw,avx512dq,avx512cd,avx2,bmi,bmi2")]]
+#define RINGPLANE_AVX512 [[gnu::target("avx512f,avx512vl,avx512bw,avx512dq,avx512cd,avx2,bmi,bmi2,popcnt")]]
 #endif
 
 namespace ringplane::firewall {
 namespace {
 
-constexpr std::uint32_t kSlots = 16;
-constexpr std::uint32_t kIndexBits = 20;
-constexpr std::uint32_t kIndexMask = (1U << kIndexBits) - 1;
-constexpr std::uint32_t kFree = 0xffffffff;
+constexpr std::uint32_t kSlots = RuleBuckets::kSlots;
 /// What one header can add: all slots of a chain.
-constexpr std::uint32_t kRoom = RuleTables::kChain * kSlots;
-static_assert(kRoom <= RuleHits::kCapacity);
+constexpr std::uint32_t kRoom = RuleBuckets::kChain * kSlots;
+static_assert(kRoom <= RuleProbe::kHitCapacity && RuleProbe::kSpare >= kSlots);
 
 /// Written so that compilers make vectors of the first loop, of whatever width the caller allows.
-[[gnu::always_inline]] inline std::uint32_t survivors_of(const HeaderBlock& block, const RuleTables::Shape& shape,
-                                                         std::uint32_t best_rank, const std::uint32_t* words,
-                                                         std::uint32_t shift, std::uint32_t* header,
-                                                         std::uint32_t* hash) noexcept {
-  alignas(64) std::uint32_t hashes[HeaderBlock::kCapacity];
-  alignas(64) std::uint32_t stays[HeaderBlock::kCapacity];
-  const RuleTables::Shape bits = shape;
+template <unsigned kWords>
+[[gnu::always_inline]] inline void survivors_of(const HeaderBlock<kWords>& block, const Shape<kWords>& shape,
+                                                std::uint32_t best, const std::uint32_t* words, std::uint32_t shift,
+                                                RuleProbe& probe) noexcept {
+  alignas(64) std::uint32_t hashes[KeyBlock::kCapacity];
+  alignas(64) std::uint32_t stays[KeyBlock::kCapacity];
+  const Shape<kWords> bits = shape;
   const std::uint32_t headers = block.count;
+  std::uint32_t open = 0;
   for (std::uint32_t i = 0; i < headers; ++i) {
-    const std::uint32_t own = shape_hash(block.source[i] & bits.source, block.destination[i] & bits.destination,
-                                         block.ports[i] & bits.ports, block.protocol[i] & bits.protocol);
+    const std::uint32_t own =
+        shape_hash<kWords>([&](unsigned word) { return block.source[word][i] & bits.source[word]; },
+                           [&](unsigned word) { return block.destination[word][i] & bits.destination[word]; },
+                           block.ports[i] & bits.ports, block.traits[i] & bits.traits);
     hashes[i] = own;
     const std::uint32_t word = words[static_cast<std::int32_t>(own >> shift)];
-    stays[i] = (word >> (own & 31)) & (word >> ((own >> 5) & 31)) & 1U & (block.best[i] > best_rank ? 1U : 0U);
+    const std::uint32_t asked = block.best[i] > best ? 1U : 0U;
+    stays[i] = (word >> (own & 31)) & (word >> ((own >> 5) & 31)) & asked;
+    open += asked;
   }
   std::uint32_t count = 0;
-  for (std::uint32_t i = 0; i < block.count; ++i) {
-    header[count] = i;
-    hash[count] = hashes[i];
+  for (std::uint32_t i = 0; i < headers; ++i) {
+    probe.header[count] = i | (block.slot[i] << 16);
+    probe.hash[count] = hashes[i];
     count += stays[i];
   }
-  return count;
+  probe.survivors = count;
+  probe.open = open;
+}
+
+[[gnu::always_inline]] inline void places_of(std::uint32_t buckets, RuleProbe& probe) noexcept {
+  for (std::uint32_t n = 0; n < probe.survivors; ++n) {
+    probe.bucket[n] = RuleBuckets::bucket_of(probe.hash[n], buckets);
+    probe.tag[n] = RuleBuckets::tag_of(probe.hash[n]);
+  }
 }
 
 [[gnu::always_inline]] inline void add_hits(std::uint32_t found, const std::uint32_t* slot, std::uint32_t header,
-                                            const HotRule* rules, RuleHits& hits) noexcept {
-  while (found != 0) {
-    const std::uint32_t rule = slot[std::countr_zero(found)] & kIndexMask;
-    __builtin_prefetch(&rules[rule]);
-    hits.hit[hits.count++] = {header, rule};
-    found &= found - 1;
+                                            std::uint32_t best, RuleProbe& probe) noexcept {
+  for (; found != 0; found &= found - 1) {
+    const std::uint32_t rule = slot[std::countr_zero(found)] & RuleBuckets::kIndexMask;
+    probe.hit_rule[probe.hits] = rule;
+    probe.hit_header[probe.hits] = header;
+    probe.hits += rule < best ? 1 : 0;
   }
 }
 
-std::uint32_t survivors_plain(const HeaderBlock& block, const RuleTables::Shape& shape, std::uint32_t best_rank,
-                              const std::uint32_t* words, std::uint32_t shift, std::uint32_t* header,
-                              std::uint32_t* hash) noexcept {
-  return survivors_of(block, shape, best_rank, words, shift, header, hash);
+template <unsigned kWords>
+void close_up_of(HeaderBlock<kWords>& block, std::uint32_t limit, std::uint32_t* best) noexcept {
+  std::uint32_t count = 0;
+  for (std::uint32_t i = 0; i < block.count; ++i) {
+    best[block.slot[i]] = block.best[i];
+    for (unsigned word = 0; word < kWords; ++word) {
+      block.source[word][count] = block.source[word][i];
+      block.destination[word][count] = block.destination[word][i];
+    }
+    block.ports[count] = block.ports[i];
+    block.traits[count] = block.traits[i];
+    block.slot[count] = block.slot[i];
+    const bool stays = block.best[i] > limit;
+    block.best[count] = block.best[i];
+    count += stays ? 1 : 0;
+  }
+  block.count = count;
 }
 
-std::uint32_t hits_plain(const std::uint32_t* slots, std::uint32_t buckets, std::uint32_t survivors,
-                         std::uint32_t first, const std::uint32_t* header, const HotRule* rules,
-                         RuleHits& hits) noexcept {
-  for (; first < survivors && hits.count + kRoom <= RuleHits::kCapacity; ++first) {
-    std::uint32_t at = hits.place[first];
-    for (std::uint32_t chain = 0; chain < RuleTables::kChain; ++chain, at = at + 1 == buckets ? 0 : at + 1) {
-      const std::uint32_t* slot = slots + std::size_t{at} * kSlots;
+/// All but the addresses of IPv6.
+template <unsigned kWords>
+void open_of(HeaderBlock<kWords>& block) noexcept {
+  for (std::uint32_t i = 0; i < block.count; ++i) {
+    const KeyRow& row = block.rows[i];
+    block.source[0][i] = row.source;
+    block.destination[0][i] = row.destination;
+    block.ports[i] = row.ports;
+    block.traits[i] = row.traits;
+    block.slot[i] = i;
+    block.best[i] = 0xffffffff;
+  }
+}
+
+template <unsigned kWords>
+void survivors_plain(const HeaderBlock<kWords>& block, const Shape<kWords>& shape, std::uint32_t best,
+                     const std::uint32_t* words, std::uint32_t shift, RuleProbe& probe) noexcept {
+  survivors_of(block, shape, best, words, shift, probe);
+}
+
+void places_plain(std::uint32_t buckets, RuleProbe& probe) noexcept {
+  places_of(buckets, probe);
+}
+
+std::uint32_t hits_plain(const RuleBuckets& buckets, const std::uint32_t* best, std::uint32_t first,
+                         RuleProbe& probe) noexcept {
+  for (; first < probe.survivors && probe.hits + kRoom <= RuleProbe::kHitCapacity; ++first) {
+    std::uint32_t at = probe.bucket[first];
+    for (std::uint32_t chain = 0; chain < RuleBuckets::kChain; ++chain, at = at + 1 == buckets.buckets ? 0 : at + 1) {
+      const std::uint32_t* slot = buckets.slots + std::size_t{at} * kSlots;
       std::uint32_t found = 0;
       for (std::uint32_t i = 0; i < kSlots; ++i) {
-        found |= static_cast<std::uint32_t>((slot[i] >> kIndexBits) == hits.tag[first]) << i;
+        found |= static_cast<std::uint32_t>((slot[i] >> RuleBuckets::kIndexBits) == probe.tag[first]) << i;
       }
-      add_hits(found, slot, header[first], rules, hits);
-      if (slot[kSlots - 1] == kFree) break;
+      add_hits(found, slot, probe.header[first], best[probe.header[first] & 0xffff], probe);
+      if (slot[kSlots - 1] == RuleBuckets::kFree) break;
     }
   }
   return first;
 }
 
 #ifdef __x86_64__
-RINGPLANE_AVX2 std::uint32_t survivors_avx2(const HeaderBlock& block, const RuleTables::Shape& shape,
-                                            std::uint32_t best_rank, const std::uint32_t* words, std::uint32_t shift,
-                                            std::uint32_t* header, std::uint32_t* hash) noexcept {
-  return survivors_of(block, shape, best_rank, words, shift, header, hash);
+template <unsigned kWords>
+RINGPLANE_AVX2 void survivors_avx2(const HeaderBlock<kWords>& block, const Shape<kWords>& shape, std::uint32_t best,
+                                   const std::uint32_t* words, std::uint32_t shift, RuleProbe& probe) noexcept {
+  survivors_of(block, shape, best, words, shift, probe);
 }
 
-RINGPLANE_AVX2 std::uint32_t hits_avx2(const std::uint32_t* slots, std::uint32_t buckets, std::uint32_t survivors,
-                                       std::uint32_t first, const std::uint32_t* header, const HotRule* rules,
-                                       RuleHits& hits) noexcept {
-  for (; first < survivors && hits.count + kRoom <= RuleHits::kCapacity; ++first) {
-    const __m256i wanted = _mm256_set1_epi32(static_cast<int>(hits.tag[first]));
-    std::uint32_t at = hits.place[first];
-    for (std::uint32_t chain = 0; chain < RuleTables::kChain; ++chain, at = at + 1 == buckets ? 0 : at + 1) {
-      const std::uint32_t* slot = slots + std::size_t{at} * kSlots;
+RINGPLANE_AVX2 void places_avx2(std::uint32_t buckets, RuleProbe& probe) noexcept {
+  places_of(buckets, probe);
+}
+
+RINGPLANE_AVX2 std::uint32_t hits_avx2(const RuleBuckets& buckets, const std::uint32_t* best, std::uint32_t first,
+                                       RuleProbe& probe) noexcept {
+  for (; first < probe.survivors && probe.hits + kRoom <= RuleProbe::kHitCapacity; ++first) {
+    const __m256i wanted = _mm256_set1_epi32(static_cast<int>(probe.tag[first]));
+    std::uint32_t at = probe.bucket[first];
+    for (std::uint32_t chain = 0; chain < RuleBuckets::kChain; ++chain, at = at + 1 == buckets.buckets ? 0 : at + 1) {
+      const std::uint32_t* slot = buckets.slots + std::size_t{at} * kSlots;
       const auto* vectors = reinterpret_cast<const __m256i*>(slot);
-      const __m256i low = _mm256_cmpeq_epi32(_mm256_srli_epi32(_mm256_load_si256(vectors), kIndexBits), wanted);
-      const __m256i high = _mm256_cmpeq_epi32(_mm256_srli_epi32(_mm256_load_si256(vectors + 1), kIndexBits), wanted);
+      constexpr int kShift = RuleBuckets::kIndexBits;
+      const __m256i low = _mm256_cmpeq_epi32(_mm256_srli_epi32(_mm256_load_si256(vectors), kShift), wanted);
+      const __m256i high = _mm256_cmpeq_epi32(_mm256_srli_epi32(_mm256_load_si256(vectors + 1), kShift), wanted);
       const auto low_bits = static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(low)));
       const auto high_bits = static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(high)));
-      add_hits(low_bits | (high_bits << 8), slot, header[first], rules, hits);
-      if (slot[kSlots - 1] == kFree) break;
+      add_hits(low_bits | (high_bits << 8), slot, probe.header[first], best[probe.header[first] & 0xffff], probe);
+      if (slot[kSlots - 1] == RuleBuckets::kFree) break;
     }
   }
   return first;
 }
 
-RINGPLANE_AVX512 std::uint32_t survivors_avx512(const HeaderBlock& block, const RuleTables::Shape& shape,
-                                                std::uint32_t best_rank, const std::uint32_t* words,
-                                                std::uint32_t shift, std::uint32_t* header,
-                                                std::uint32_t* hash) noexcept {
-  const __m512i source_bits = _mm512_set1_epi32(static_cast<int>(shape.source));
-  const __m512i destination_bits = _mm512_set1_epi32(static_cast<int>(shape.destination));
-  const __m512i port_bits = _mm512_set1_epi32(static_cast<int>(shape.ports));
-  const __m512i protocol_bits = _mm512_set1_epi32(static_cast<int>(shape.protocol));
 #define RINGPLANE_SET1(value) _mm512_set1_epi32(static_cast<int>(value))
+
+/// shape_hash() of headers [i, i + 16).
+template <unsigned kWords>
+RINGPLANE_AVX512 [[gnu::always_inline]] inline __m512i hash_avx512(const HeaderBlock<kWords>& block,
+                                                                   const Shape<kWords>& shape,
+                                                                   std::uint32_t i) noexcept {
+  __m512i hash = _mm512_setzero_si512();
+  for (unsigned word = 0; word < kWords; ++word) {
+    const __m512i part =
+        _mm512_and_si512(_mm512_load_si512(&block.source[word][i]), RINGPLANE_SET1(shape.source[word]));
+    hash = _mm512_mullo_epi32(_mm512_add_epi32(hash, part), RINGPLANE_SET1(0x9e3779b1U));
+    hash = _mm512_xor_si512(hash, _mm512_srli_epi32(hash, 15));
+  }
+  for (unsigned word = 0; word < kWords; ++word) {
+    const __m512i part =
+        _mm512_and_si512(_mm512_load_si512(&block.destination[word][i]), RINGPLANE_SET1(shape.destination[word]));
+    hash = _mm512_mullo_epi32(_mm512_add_epi32(hash, part), RINGPLANE_SET1(0x85ebca77U));
+    hash = _mm512_xor_si512(hash, _mm512_srli_epi32(hash, 13));
+  }
+  const __m512i ports = _mm512_and_si512(_mm512_load_si512(&block.ports[i]), RINGPLANE_SET1(shape.ports));
+  const __m512i traits = _mm512_and_si512(_mm512_load_si512(&block.traits[i]), RINGPLANE_SET1(shape.traits));
+  const __m512i rest = _mm512_xor_si512(ports, _mm512_mullo_epi32(traits, RINGPLANE_SET1(0x27d4eb2fU)));
+  hash = _mm512_mullo_epi32(_mm512_add_epi32(hash, rest), RINGPLANE_SET1(0xc2b2ae3dU));
+  return _mm512_xor_si512(hash, _mm512_srli_epi32(hash, 16));
+}
+
+RINGPLANE_AVX512 [[gnu::always_inline]] inline __m512i indexes_avx512(std::uint32_t first) noexcept {
+  return _mm512_add_epi32(RINGPLANE_SET1(first),
+                          _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+}
+
+/// The headers among [i, i + 16) that there are.
+RINGPLANE_AVX512 [[gnu::always_inline]] inline __mmask16 present_avx512(std::uint32_t count, std::uint32_t i) noexcept {
+  const std::uint32_t left = count - i;
+  return static_cast<__mmask16>(left >= 16 ? 0xffff : (1U << left) - 1);
+}
+
+/// `kInVectors`: the filter has just kMinWords words.
+template <unsigned kWords, bool kInVectors>
+RINGPLANE_AVX512 [[gnu::always_inline]] inline void filter_avx512(const HeaderBlock<kWords>& block,
+                                                                  const Shape<kWords>& shape, std::uint32_t best,
+                                                                  const std::uint32_t* words, std::uint32_t shift,
+                                                                  RuleProbe& probe) noexcept {
+  const __m512i low_words = _mm512_loadu_si512(words);
+  const __m512i high_words = _mm512_loadu_si512(words + 16);
+  const __m128i by = _mm_cvtsi32_si128(static_cast<int>(shift));
+  const __m512i low = _mm512_set1_epi32(31);
   std::uint32_t count = 0;
+  std::uint32_t asked = 0;
   for (std::uint32_t i = 0; i < block.count; i += 16) {
-    const std::uint32_t left = block.count - i;
-    const auto here = static_cast<__mmask16>(left >= 16 ? 0xffff : (1U << left) - 1);
-    const __mmask16 open =
-        _mm512_mask_cmpgt_epu32_mask(here, _mm512_load_si512(&block.best[i]), RINGPLANE_SET1(best_rank));
-    if (open == 0) continue;
-    // shape_hash(), sixteen at a time.
-    const __m512i source = _mm512_and_si512(_mm512_load_si512(&block.source[i]), source_bits);
-    const __m512i destination = _mm512_and_si512(_mm512_load_si512(&block.destination[i]), destination_bits);
-    const __m512i ports = _mm512_and_si512(_mm512_load_si512(&block.ports[i]), port_bits);
-    const __m512i protocol = _mm512_and_si512(_mm512_load_si512(&block.protocol[i]), protocol_bits);
-    __m512i own = _mm512_mullo_epi32(source, RINGPLANE_SET1(0x9e3779b1U));
-    own = _mm512_add_epi32(_mm512_xor_si512(own, _mm512_srli_epi32(own, 15)), destination);
-    own = _mm512_mullo_epi32(own, RINGPLANE_SET1(0x85ebca77U));
-    const __m512i rest = _mm512_xor_si512(ports, _mm512_mullo_epi32(protocol, RINGPLANE_SET1(0x27d4eb2fU)));
-    own = _mm512_add_epi32(_mm512_xor_si512(own, _mm512_srli_epi32(own, 13)), rest);
-    own = _mm512_mullo_epi32(own, RINGPLANE_SET1(0xc2b2ae3dU));
-    own = _mm512_xor_si512(own, _mm512_srli_epi32(own, 16));
-    const __m512i place = _mm512_srl_epi32(own, _mm_cvtsi32_si128(static_cast<int>(shift)));
-    const __m512i word = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), open, place, words, 4);
-    const __m512i low = _mm512_set1_epi32(31);
+    const __mmask16 open = _mm512_mask_cmpgt_epu32_mask(present_avx512(block.count, i),
+                                                        _mm512_load_si512(&block.best[i]), RINGPLANE_SET1(best));
+    if (!kInVectors && open == 0) continue;
+    asked += static_cast<std::uint32_t>(std::popcount(static_cast<std::uint32_t>(open)));
+    const __m512i own = hash_avx512(block, shape, i);
+    const __m512i place = _mm512_srl_epi32(own, by);
+    const __m512i word = kInVectors ? _mm512_permutex2var_epi32(low_words, place, high_words)
+                                    : _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), open, place, words, 4);
     const __m512i first = _mm512_srlv_epi32(word, _mm512_and_si512(own, low));
     const __m512i second = _mm512_srlv_epi32(word, _mm512_and_si512(_mm512_srli_epi32(own, 5), low));
     const __mmask16 stay = _mm512_mask_test_epi32_mask(open, _mm512_and_si512(first, second), _mm512_set1_epi32(1));
-    const __m512i index =
-        _mm512_add_epi32(RINGPLANE_SET1(i), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-    _mm512_storeu_si512(header + count, _mm512_maskz_compress_epi32(stay, index));
-    _mm512_storeu_si512(hash + count, _mm512_maskz_compress_epi32(stay, own));
+    const __m512i header = _mm512_or_si512(indexes_avx512(i), _mm512_slli_epi32(_mm512_load_si512(&block.slot[i]), 16));
+    _mm512_storeu_si512(&probe.header[count], _mm512_maskz_compress_epi32(stay, header));
+    _mm512_storeu_si512(&probe.hash[count], _mm512_maskz_compress_epi32(stay, own));
     count += static_cast<std::uint32_t>(std::popcount(static_cast<std::uint32_t>(stay)));
   }
-  return count;
+  probe.survivors = count;
+  probe.open = asked;
 }
 
-RINGPLANE_AVX512 std::uint32_t hits_avx512(const std::uint32_t* slots, std::uint32_t buckets, std::uint32_t survivors,
-                                           std::uint32_t first, const std::uint32_t* header, const HotRule* rules,
-                                           RuleHits& hits) noexcept {
-  for (; first < survivors && hits.count + kRoom <= RuleHits::kCapacity; ++first) {
-    const __m512i wanted = _mm512_set1_epi32(static_cast<int>(hits.tag[first]));
-    std::uint32_t at = hits.place[first];
-    for (std::uint32_t chain = 0; chain < RuleTables::kChain; ++chain, at = at + 1 == buckets ? 0 : at + 1) {
-      const std::uint32_t* slot = slots + std::size_t{at} * kSlots;
-      const __m512i tags = _mm512_srli_epi32(_mm512_load_si512(slot), kIndexBits);
-      add_hits(_mm512_cmpeq_epi32_mask(tags, wanted), slot, header[first], rules, hits);
-      if (slot[kSlots - 1] == kFree) break;
+template <unsigned kWords>
+RINGPLANE_AVX512 void survivors_avx512(const HeaderBlock<kWords>& block, const Shape<kWords>& shape, std::uint32_t best,
+                                       const std::uint32_t* words, std::uint32_t shift, RuleProbe& probe) noexcept {
+  if (std::uint32_t{1} << (32 - shift) == RuleFilter<kWords>::kMinWords) {
+    filter_avx512<kWords, true>(block, shape, best, words, shift, probe);
+  } else {
+    filter_avx512<kWords, false>(block, shape, best, words, shift, probe);
+  }
+}
+
+RINGPLANE_AVX512 void places_avx512(std::uint32_t buckets, RuleProbe& probe) noexcept {
+  const __m512i factor = RINGPLANE_SET1(buckets);
+  for (std::uint32_t n = 0; n < probe.survivors; n += 16) {
+    const __m512i hash = _mm512_load_si512(&probe.hash[n]);
+    const __m512i mixed = _mm512_mullo_epi32(hash, RINGPLANE_SET1(0x9e3779b1U));
+    const __m512i even = _mm512_srli_epi64(_mm512_mul_epu32(mixed, factor), 32);
+    const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(mixed, 32), factor);
+    _mm512_store_si512(&probe.bucket[n], _mm512_mask_blend_epi32(0xaaaa, even, odd));
+    const __m512i tag = _mm512_and_si512(_mm512_srli_epi32(hash, 4), RINGPLANE_SET1(RuleBuckets::kTagMask));
+    _mm512_store_si512(&probe.tag[n], _mm512_min_epu32(tag, RINGPLANE_SET1(RuleBuckets::kTagMask - 1)));
+  }
+}
+
+RINGPLANE_AVX512 std::uint32_t hits_avx512(const RuleBuckets& buckets, const std::uint32_t* best, std::uint32_t first,
+                                           RuleProbe& probe) noexcept {
+  std::uint32_t hits = probe.hits;
+  const __m512i index_mask = RINGPLANE_SET1(RuleBuckets::kIndexMask);
+  for (; first < probe.survivors && hits + kRoom <= RuleProbe::kHitCapacity; ++first) {
+    const __m512i wanted = RINGPLANE_SET1(probe.tag[first]);
+    const __m512i header = RINGPLANE_SET1(probe.header[first]);
+    const __m512i limit = RINGPLANE_SET1(best[probe.header[first] & 0xffff]);
+    std::uint32_t at = probe.bucket[first];
+    for (std::uint32_t chain = 0; chain < RuleBuckets::kChain; ++chain, at = at + 1 == buckets.buckets ? 0 : at + 1) {
+      const std::uint32_t* slot = buckets.slots + std::size_t{at} * kSlots;
+      const __m512i all = _mm512_load_si512(slot);
+      const __m512i rule = _mm512_and_si512(all, index_mask);
+      const __mmask16 better = _mm512_cmplt_epu32_mask(rule, limit);
+      const __mmask16 found =
+          _mm512_mask_cmpeq_epi32_mask(better, _mm512_srli_epi32(all, RuleBuckets::kIndexBits), wanted);
+      // Without a branch on how many there are: mostly one or none, and nobody knows which.
+      _mm512_storeu_si512(&probe.hit_rule[hits], _mm512_maskz_compress_epi32(found, rule));
+      _mm512_storeu_si512(&probe.hit_header[hits], header);
+      hits += static_cast<std::uint32_t>(std::popcount(static_cast<std::uint32_t>(found)));
+      if (slot[kSlots - 1] == RuleBuckets::kFree) break;
     }
   }
+  probe.hits = hits;
   return first;
+}
+
+RINGPLANE_AVX512 [[gnu::always_inline]] inline void compress_avx512(__mmask16 stay, std::uint32_t* column,
+                                                                    std::uint32_t from, std::uint32_t to) noexcept {
+  _mm512_storeu_si512(column + to, _mm512_maskz_compress_epi32(stay, _mm512_load_si512(column + from)));
+}
+
+template <unsigned kWords>
+RINGPLANE_AVX512 void close_up_avx512(HeaderBlock<kWords>& block, std::uint32_t limit, std::uint32_t* best) noexcept {
+  std::uint32_t count = 0;
+  for (std::uint32_t i = 0; i < block.count; i += 16) {
+    const __mmask16 present = present_avx512(block.count, i);
+    const __m512i own = _mm512_load_si512(&block.best[i]);
+    const __mmask16 stay = _mm512_mask_cmpgt_epu32_mask(present, own, RINGPLANE_SET1(limit));
+    _mm512_mask_i32scatter_epi32(best, present, _mm512_load_si512(&block.slot[i]), own, 4);
+    for (unsigned word = 0; word < kWords; ++word) {
+      compress_avx512(stay, block.source[word].data(), i, count);
+      compress_avx512(stay, block.destination[word].data(), i, count);
+    }
+    compress_avx512(stay, block.ports.data(), i, count);
+    compress_avx512(stay, block.traits.data(), i, count);
+    compress_avx512(stay, block.slot.data(), i, count);
+    compress_avx512(stay, block.best.data(), i, count);
+    count += static_cast<std::uint32_t>(std::popcount(static_cast<std::uint32_t>(stay)));
+  }
+  block.count = count;
+}
+
+template <unsigned kWords>
+RINGPLANE_AVX512 void open_avx512(HeaderBlock<kWords>& block) noexcept {
+  // Rows are four numbers, so four vectors hold sixteen of them: first in two halves of eight.
+  const __m512i even = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29);
+  const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(2));
+  for (std::uint32_t i = 0; i < block.count; i += 16) {
+    const KeyRow* rows = block.rows + i;
+    const __m512i first = _mm512_load_si512(rows);
+    const __m512i second = _mm512_load_si512(rows + 4);
+    const __m512i third = _mm512_load_si512(rows + 8);
+    const __m512i fourth = _mm512_load_si512(rows + 12);
+    const __m512i low_addresses = _mm512_permutex2var_epi32(first, even, second);
+    const __m512i high_addresses = _mm512_permutex2var_epi32(third, even, fourth);
+    const __m512i low_rest = _mm512_permutex2var_epi32(first, odd, second);
+    const __m512i high_rest = _mm512_permutex2var_epi32(third, odd, fourth);
+    _mm512_store_si512(&block.source[0][i], _mm512_shuffle_i64x2(low_addresses, high_addresses, 0b01'00'01'00));
+    _mm512_store_si512(&block.destination[0][i], _mm512_shuffle_i64x2(low_addresses, high_addresses, 0b11'10'11'10));
+    _mm512_store_si512(&block.ports[i], _mm512_shuffle_i64x2(low_rest, high_rest, 0b01'00'01'00));
+    _mm512_store_si512(&block.traits[i], _mm512_shuffle_i64x2(low_rest, high_rest, 0b11'10'11'10));
+    _mm512_store_si512(&block.slot[i], indexes_avx512(i));
+    _mm512_store_si512(&block.best[i], _mm512_set1_epi32(-1));
+  }
 }
 #endif
 
@@ -187,16 +350,23 @@ VectorWidth widest_vectors() noexcept {
   return VectorWidth::kPlain;
 }
 
-const RuleFilter& rule_filter(VectorWidth width) noexcept {
-  static constexpr RuleFilter kPlain{survivors_plain, hits_plain};
+template <unsigned kWords>
+const RuleFilter<kWords>& rule_filter(VectorWidth width) noexcept {
+  static constexpr RuleFilter<kWords> kPlain{survivors_plain<kWords>, places_plain, hits_plain, close_up_of<kWords>,
+                                             open_of<kWords>};
 #ifdef __x86_64__
-  static constexpr RuleFilter kAvx2{survivors_avx2, hits_avx2};
-  static constexpr RuleFilter kAvx512{survivors_avx512, hits_avx512};
+  static constexpr RuleFilter<kWords> kAvx2{survivors_avx2<kWords>, places_avx2, hits_avx2, close_up_of<kWords>,
+                                            open_of<kWords>};
+  static constexpr RuleFilter<kWords> kAvx512{survivors_avx512<kWords>, places_avx512, hits_avx512,
+                                              close_up_avx512<kWords>, open_avx512<kWords>};
   if (width == VectorWidth::kAvx512) return kAvx512;
   if (width == VectorWidth::kAvx2) return kAvx2;
 #endif
   static_cast<void>(width);
   return kPlain;
 }
+
+template const RuleFilter<1>& rule_filter<1>(VectorWidth width) noexcept;
+template const RuleFilter<4>& rule_filter<4>(VectorWidth width) noexcept;
 
 }  // namespace ringplane::firewall

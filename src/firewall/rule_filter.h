@@ -1,39 +1,78 @@
-// The two inner loops of a lookup, for each width of vectors that a processor may have: the same results, chosen at run
+// The inner loops of a lookup, for each width of vectors that a processor may have: the same results, chosen at run
 // time.
 #pragma once
 
 #include <array>
 #include <cstdint>
 
+#include "firewall/rule_record.h"
 #include "firewall/rule_tables.h"
 
 namespace ringplane::firewall {
 
-/// Rules whose tag agrees with a header's. `place` and `tag` are where to look: bucket and tag by survivor.
-struct RuleHits {
-  static constexpr std::uint32_t kCapacity = 4 * HeaderBlock::kCapacity;
-  struct Hit {
-    std::uint32_t header;
-    std::uint32_t rule;
-  };
-  std::array<std::uint32_t, HeaderBlock::kCapacity> place;
-  std::array<std::uint32_t, HeaderBlock::kCapacity> tag;
-  std::uint32_t count;
-  std::array<Hit, kCapacity> hit;
+/// One block on its way through one table. A survivor is a header whose key may be in the table; a hit is a rule whose
+/// tag agrees with a survivor's. A header is meant by its place in the HeaderBlock, plus its
+/// slot in the KeyBlock << 16.
+struct RuleProbe {
+  static constexpr std::uint32_t kCapacity = KeyBlock::kCapacity;
+  static constexpr std::uint32_t kHitCapacity = 4 * kCapacity;
+  /// Vectors are written whole; what they write beyond the end does not count.
+  static constexpr std::uint32_t kSpare = 16;
+
+  std::uint32_t open = 0;  ///< headers that the table was asked for
+  std::uint32_t survivors = 0;
+  std::uint32_t hits = 0;
+  alignas(64) std::array<std::uint32_t, kCapacity> header;
+  alignas(64) std::array<std::uint32_t, kCapacity> hash;
+  alignas(64) std::array<std::uint32_t, kCapacity> bucket;
+  alignas(64) std::array<std::uint32_t, kCapacity> tag;
+  alignas(64) std::array<std::uint32_t, kHitCapacity + kSpare> hit_header;
+  alignas(64) std::array<std::uint32_t, kHitCapacity + kSpare> hit_rule;
 };
 
+/// Where a table keeps its keys.
+struct RuleBuckets {
+  static constexpr std::uint32_t kSlots = 16;
+  static constexpr std::uint32_t kIndexBits = 20;
+  static constexpr std::uint32_t kIndexMask = (1U << kIndexBits) - 1;
+  static constexpr std::uint32_t kTagMask = 0xfff;
+  static constexpr std::uint32_t kFree = 0xffffffff;  ///< its tag is one that no key has
+  /// Buckets, one behind the other, that a key's rules may lie in.
+  static constexpr std::uint32_t kChain = 8;
+
+  const std::uint32_t* slots;  ///< 16 a bucket, each tag << 20 | rule; aligned to 64
+  std::uint32_t buckets;
+
+  [[nodiscard, gnu::always_inline]] static std::uint32_t tag_of(std::uint32_t hash) noexcept {
+    const std::uint32_t tag = (hash >> 4) & kTagMask;
+    return tag < kTagMask - 1 ? tag : kTagMask - 1;
+  }
+  [[nodiscard, gnu::always_inline]] static std::uint32_t bucket_of(std::uint32_t hash, std::uint32_t buckets) noexcept {
+    return static_cast<std::uint32_t>((std::uint64_t{hash * 0x9e3779b1U} * buckets) >> 32);
+  }
+};
+
+template <unsigned kWords>
 struct RuleFilter {
-  /// Headers (their indexes to `header`, their hashes to `hash`) whose best rank is above `best_rank` and whose key is
-  /// in the filter of 2^(32 - shift) words; returns how many.
-  std::uint32_t (*survivors)(const HeaderBlock& block, const RuleTables::Shape& shape, std::uint32_t best_rank,
-                             const std::uint32_t* words, std::uint32_t shift, std::uint32_t* header,
-                             std::uint32_t* hash) noexcept;
-  /// Adds the rules of survivors [first, survivors) whose tags agree to `hits`, prefetches their records, until all are
-  /// done or `hits` might not hold another's; returns the survivor to go on with. `slots`: 16 a bucket.
-  std::uint32_t (*hits)(const std::uint32_t* slots, std::uint32_t buckets, std::uint32_t survivors, std::uint32_t first,
-                        const std::uint32_t* header, const HotRule* rules, RuleHits& hits) noexcept;
+  /// A filter has at least this many words, which vectors hold without memory.
+  static constexpr std::uint32_t kMinWords = 32;
+
+  /// Finds the survivors among headers whose best is above `best`, in a filter of 2^(32 - shift) words.
+  void (*survivors)(const HeaderBlock<kWords>& block, const Shape<kWords>& shape, std::uint32_t best,
+                    const std::uint32_t* words, std::uint32_t shift, RuleProbe& probe) noexcept;
+  /// Where survivors are to be looked for.
+  void (*places)(std::uint32_t buckets, RuleProbe& probe) noexcept;
+  /// Finds the hits of survivors [first, survivors) that are better than what best[header] says, until all are done or
+  /// there might be no room for another's; returns the survivor to go on with.
+  std::uint32_t (*hits)(const RuleBuckets& buckets, const std::uint32_t* best, std::uint32_t first,
+                        RuleProbe& probe) noexcept;
+  /// Drops headers whose best is not above `limit` out of the block, and leaves what was found in best[slot].
+  void (*close_up)(HeaderBlock<kWords>& block, std::uint32_t limit, std::uint32_t* best) noexcept;
+  /// The rows of a KeyBlock side by side: of slots [0, block.count).
+  void (*open)(HeaderBlock<kWords>& block) noexcept;
 };
 
-[[nodiscard]] const RuleFilter& rule_filter(VectorWidth width) noexcept;
+template <unsigned kWords>
+[[nodiscard]] const RuleFilter<kWords>& rule_filter(VectorWidth width) noexcept;
 
 }  // namespace ringplane::firewall

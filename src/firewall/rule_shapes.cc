@@ -9,36 +9,48 @@
 #include <utility>
 #include <vector>
 
-#include "firewall/rule_tables.h"
+#include "firewall/key_block.h"
+#include "firewall/rule_record.h"
 
 namespace ringplane::firewall {
 namespace {
-
-using Shape = RuleTables::Shape;
 
 /// Rules of one key that a merge may bring together; what stood together before may go on.
 constexpr std::uint32_t kLongest = 2;
 /// Groups that a group is tried with, nearest first.
 constexpr std::size_t kTries = 8;
 
-Shape common(const Shape& a, const Shape& b) noexcept {
-  return {.source = a.source & b.source,
-          .destination = a.destination & b.destination,
-          .ports = a.ports & b.ports,
-          .protocol = a.protocol & b.protocol};
+template <unsigned kWords>
+Shape<kWords> common(const Shape<kWords>& a, const Shape<kWords>& b) noexcept {
+  Shape<kWords> shape{.ports = a.ports & b.ports, .traits = a.traits & b.traits};
+  for (unsigned word = 0; word < kWords; ++word) {
+    shape.source[word] = a.source[word] & b.source[word];
+    shape.destination[word] = a.destination[word] & b.destination[word];
+  }
+  return shape;
 }
 
-unsigned bits_of(const Shape& shape) noexcept {
-  // A protocol tells little: nearly all is TCP.
-  return static_cast<unsigned>(std::popcount(shape.source) + std::popcount(shape.destination) +
-                               std::popcount(shape.ports) + std::popcount(shape.protocol) / 4);
+template <unsigned kWords>
+unsigned bits_of(const Shape<kWords>& shape) noexcept {
+  // Protocol and port tell little: nearly all is TCP, and there are few ports.
+  int bits = std::popcount(shape.ports) + std::popcount(shape.traits) / 4;
+  for (unsigned word = 0; word < kWords; ++word) {
+    bits += std::popcount(shape.source[word]) + std::popcount(shape.destination[word]);
+  }
+  return static_cast<unsigned>(bits);
 }
 
-Shape shape_of(const HotRule& rule) noexcept {
-  Shape shape{.source = rule.source_mask, .destination = rule.destination_mask};
-  if (rule.source_port_low == rule.source_port_high) shape.ports |= 0xffff'0000;
-  if (rule.destination_port_low == rule.destination_port_high) shape.ports |= 0xffff;
-  if ((rule.wants & kWantProtocol) != 0) shape.protocol = 0xff;
+template <class Rule>
+Shape<Rule::kWords> shape_of(const Rule& rule) noexcept {
+  Shape<Rule::kWords> shape;
+  for (unsigned word = 0; word < Rule::kWords; ++word) {
+    shape.source[word] = rule.source_bits(word);
+    shape.destination[word] = rule.destination_bits(word);
+  }
+  const std::uint32_t ranges = rule.ports_low() ^ rule.ports_high();
+  if ((ranges & 0xffff'0000) == 0) shape.ports |= 0xffff'0000;
+  if ((ranges & 0xffff) == 0) shape.ports |= 0xffff;
+  shape.traits = rule.traits_bits() & ~kWantTraits;
   return shape;
 }
 
@@ -49,12 +61,13 @@ struct Spread {
 };
 
 /// Counts rules by key; keeps its memory from one count to the next.
+template <class Rule>
 class KeyCounter {
  public:
-  explicit KeyCounter(std::span<const HotRule> rules) : rules_(rules) {}
+  explicit KeyCounter(std::span<const Rule> rules) : rules_(rules) {}
 
   template <class... Members>
-  Spread count(const Shape& shape, std::size_t expected, const Members&... members) {
+  Spread count(const Shape<Rule::kWords>& shape, std::size_t expected, const Members&... members) {
     const std::size_t size = std::bit_ceil(expected * 2 + 1);
     slots_.assign(size, Slot{});
     Spread spread;
@@ -67,7 +80,7 @@ class KeyCounter {
     std::uint32_t hash = 0;
     std::uint32_t rules = 0;
   };
-  void add(const Shape& shape, std::span<const std::uint32_t> members, std::size_t mask, Spread& spread) {
+  void add(const Shape<Rule::kWords>& shape, std::span<const std::uint32_t> members, std::size_t mask, Spread& spread) {
     for (const std::uint32_t member : members) {
       const std::uint32_t hash = shape_hash(rules_[member], shape);
       std::size_t at = hash & mask;
@@ -78,20 +91,24 @@ class KeyCounter {
     }
   }
 
-  std::span<const HotRule> rules_;
+  std::span<const Rule> rules_;
   std::vector<Slot> slots_;
 };
 
+template <unsigned kWords>
 struct Group {
-  ShapeGroup group;
+  ShapeGroup<kWords> group;
   Spread spread;
   bool settled = false;
 };
 
+template <class Rule>
 class Merger {
  public:
-  explicit Merger(std::span<const HotRule> rules) : counter_(rules), budget_(rules.size() * 64 + 1'000'000) {
-    std::map<Shape, std::vector<std::uint32_t>> by_shape;
+  static constexpr unsigned kWords = Rule::kWords;
+
+  explicit Merger(std::span<const Rule> rules) : counter_(rules), budget_(rules.size() * 64 + 1'000'000) {
+    std::map<Shape<kWords>, std::vector<std::uint32_t>> by_shape;
     for (std::uint32_t i = 0; i < rules.size(); ++i) by_shape[shape_of(rules[i])].push_back(i);
     for (auto& [shape, members] : by_shape) {
       const Spread spread = counter_.count(shape, members.size(), members);
@@ -100,7 +117,7 @@ class Merger {
   }
 
   /// The smallest group first: those cost the most lookups for the least.
-  std::vector<ShapeGroup> run() {
+  std::vector<ShapeGroup<kWords>> run() {
     for (;;) {
       std::size_t smallest = groups_.size();
       for (std::size_t i = 0; i < groups_.size(); ++i) {
@@ -110,8 +127,8 @@ class Merger {
       if (smallest == groups_.size()) break;
       if (!merge(smallest)) groups_[smallest].settled = true;
     }
-    std::vector<ShapeGroup> merged;
-    for (Group& group : groups_) merged.push_back(std::move(group.group));
+    std::vector<ShapeGroup<kWords>> merged;
+    for (Group<kWords>& group : groups_) merged.push_back(std::move(group.group));
     return merged;
   }
 
@@ -122,8 +139,8 @@ class Merger {
     std::vector<std::pair<unsigned, std::size_t>> partners;
     for (std::size_t i = 0; i < groups_.size(); ++i) {
       if (i == index) continue;
-      const Shape& own = groups_[index].group.shape;
-      const Shape& other = groups_[i].group.shape;
+      const Shape<kWords>& own = groups_[index].group.shape;
+      const Shape<kWords>& other = groups_[i].group.shape;
       const unsigned lost = bits_of(own) + bits_of(other) - 2 * bits_of(common(own, other));
       partners.emplace_back(lost, i);
     }
@@ -136,12 +153,12 @@ class Merger {
   }
 
   bool merge_with(std::size_t index, std::size_t partner) {
-    Group& from = groups_[index];
-    Group& into = groups_[partner];
+    Group<kWords>& from = groups_[index];
+    Group<kWords>& into = groups_[partner];
     const std::size_t size = from.group.members.size() + into.group.members.size();
     if (size > budget_) return false;
     budget_ -= size;
-    const Shape shape = common(from.group.shape, into.group.shape);
+    const Shape<kWords> shape = common(from.group.shape, into.group.shape);
     const Spread spread = counter_.count(shape, size, from.group.members, into.group.members);
     if (spread.longest > std::max({kLongest, from.spread.longest, into.spread.longest})) return false;
     if (spread.keys < std::min(size / 2, (from.spread.keys + into.spread.keys) * 9 / 10)) return false;
@@ -152,21 +169,19 @@ class Merger {
     return true;
   }
 
-  KeyCounter counter_;
+  KeyCounter<Rule> counter_;
   std::size_t budget_;  // rules that may still be hashed: compiling stays linear, whatever the rules are
-  std::vector<Group> groups_;
+  std::vector<Group<kWords>> groups_;
 };
 
 }  // namespace
 
-std::uint32_t shape_hash(const HotRule& rule, const RuleTables::Shape& shape) noexcept {
-  const std::uint32_t ports = (std::uint32_t{rule.source_port_low} << 16) | rule.destination_port_low;
-  return shape_hash(rule.source & shape.source, rule.destination & shape.destination, ports & shape.ports,
-                    rule.protocol & shape.protocol);
+template <class Rule>
+std::vector<ShapeGroup<Rule::kWords>> merged_shapes(std::span<const Rule> rules) {
+  return Merger<Rule>(rules).run();
 }
 
-std::vector<ShapeGroup> merged_shapes(std::span<const HotRule> rules) {
-  return Merger(rules).run();
-}
+template std::vector<ShapeGroup<1>> merged_shapes<HotRule>(std::span<const HotRule>);
+template std::vector<ShapeGroup<4>> merged_shapes<WideRule>(std::span<const WideRule>);
 
 }  // namespace ringplane::firewall

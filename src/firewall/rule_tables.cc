@@ -1,7 +1,6 @@
 #include "firewall/rule_tables.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -9,61 +8,44 @@
 #include <utility>
 #include <vector>
 
-#include "base/branchless.h"
+#include "firewall/key_block.h"
 #include "firewall/rule_filter.h"
+#include "firewall/rule_record.h"
 #include "firewall/rule_shapes.h"
 
 namespace ringplane::firewall {
 namespace {
 
-constexpr std::uint32_t kIndexBits = 20;
-constexpr std::uint32_t kFree = 0xffffffff;  // a tag that no key has
-constexpr std::uint32_t kTagMask = 0xfff;
 /// Rules of one key that stay in a table; more would make a walk over buckets of each lookup.
 constexpr std::uint32_t kCrowd = 48;
 
-constexpr std::uint32_t tag_of(std::uint32_t hash) noexcept {
-  return std::min((hash >> 4) & kTagMask, kTagMask - 1);
-}
-
-constexpr std::uint32_t bucket_of(std::uint32_t hash, std::uint32_t buckets) noexcept {
-  const std::uint32_t mixed = hash * 0x9e3779b1U;
-  return static_cast<std::uint32_t>((std::uint64_t{mixed} * buckets) >> 32);
-}
+/// Of a second-level cache, about half.
+constexpr std::size_t kCacheBytes = std::size_t{512} << 10;
 
 /// Two bits of a filter word; other bits of the hash choose the word.
 constexpr std::uint32_t filter_bits(std::uint32_t hash) noexcept {
   return (1U << (hash & 31)) | (1U << ((hash >> 5) & 31));
 }
 
-[[gnu::always_inline]] inline bool matches(const HotRule& rule, const HeaderBlock& block, std::uint32_t i) noexcept {
-  const std::uint32_t source_port = block.ports[i] >> 16;
-  const std::uint32_t destination_port = block.ports[i] & 0xffff;
-  return base::all_hold(
-      ((block.source[i] ^ rule.source) & rule.source_mask) == 0,
-      ((block.destination[i] ^ rule.destination) & rule.destination_mask) == 0, source_port >= rule.source_port_low,
-      source_port <= rule.source_port_high, destination_port >= rule.destination_port_low,
-      destination_port <= rule.destination_port_high, (rule.wants & ~block.has[i] & 0xff) == 0,
-      ((block.tcp_flags[i] ^ rule.tcp_flags) & rule.tcp_flags_mask & block.judged_flags[i]) == 0,
-      ((block.protocol[i] ^ rule.protocol) & (0U - static_cast<std::uint32_t>(rule.wants >> 7)) & 0xff) == 0);
-}
-
 }  // namespace
 
-std::vector<std::uint32_t> RuleTables::build(std::vector<HotRule> rules) {
+template <class Rule>
+std::vector<std::uint32_t> RuleTables<Rule>::build(std::vector<Rule> rules) {
   rules_ = std::move(rules);
   std::vector<std::uint32_t> crowded;
-  const std::vector<ShapeGroup> groups = merged_shapes(rules_);
-  for (const ShapeGroup& group : groups) add_table(group.shape, group.members, crowded);
-  std::ranges::sort(tables_, {}, &Table::best_rank);
+  const std::vector<ShapeGroup<kWords>> groups = merged_shapes<Rule>(rules_);
+  for (const ShapeGroup<kWords>& group : groups) add_table(group.shape, group.members, crowded);
+  std::ranges::sort(tables_, {}, &Table::best);
   std::ranges::sort(crowded);
   filter_.shrink_to_fit();
   buckets_.shrink_to_fit();
+  is_large_ = rules_.size() * sizeof(Rule) + buckets_.size() * sizeof(Bucket) > kCacheBytes;
   return crowded;
 }
 
-void RuleTables::add_table(const Shape& shape, std::span<const std::uint32_t> members,
-                           std::vector<std::uint32_t>& crowded) {
+template <class Rule>
+void RuleTables<Rule>::add_table(const Shape<kWords>& shape, std::span<const std::uint32_t> members,
+                                 std::vector<std::uint32_t>& crowded) {
   struct Entry {
     std::uint32_t hash;
     std::uint32_t rule;
@@ -71,39 +53,40 @@ void RuleTables::add_table(const Shape& shape, std::span<const std::uint32_t> me
   std::vector<Entry> entries;
   entries.reserve(members.size());
   for (const std::uint32_t member : members) entries.push_back({shape_hash(rules_[member], shape), member});
-  std::ranges::sort(entries, [this](const Entry& a, const Entry& b) {
-    return a.hash != b.hash ? a.hash < b.hash : rules_[a.rule].rank < rules_[b.rule].rank;
-  });
+  std::ranges::sort(
+      entries, [](const Entry& a, const Entry& b) { return a.hash != b.hash ? a.hash < b.hash : a.rule < b.rule; });
   Table table{.shape = shape,
               .first_word = filter_.size(),
               .first_bucket = buckets_.size(),
               .buckets = static_cast<std::uint32_t>((members.size() * 5 / 3 + kSlots) / kSlots)};
-  const std::size_t words = std::bit_ceil(std::max<std::size_t>(members.size() * 10 / 32, 2));
+  const std::size_t words =
+      std::bit_ceil(std::max<std::size_t>(members.size() * 10 / 32, RuleFilter<kWords>::kMinWords));
   table.filter_shift = 32 - static_cast<std::uint32_t>(std::countr_zero(words));
   filter_.resize(filter_.size() + words);
   Bucket free;
-  free.slot.fill(kFree);
+  free.slot.fill(RuleBuckets::kFree);
   buckets_.resize(buckets_.size() + table.buckets, free);
   for (std::size_t i = 0, first = 0; i < entries.size(); ++i) {
     const auto [hash, rule] = entries[i];
     if (hash != entries[first].hash) first = i;
     if (i - first >= kCrowd || !put(table, hash, rule)) {
-      crowded.push_back(rules_[rule].rank);
+      crowded.push_back(rule);
       continue;
     }
-    table.best_rank = std::min(table.best_rank, rules_[rule].rank);
+    table.best = std::min(table.best, rule);
     filter_[table.first_word + (hash >> table.filter_shift)] |= filter_bits(hash);
   }
   tables_.push_back(table);
 }
 
-bool RuleTables::put(const Table& table, std::uint32_t hash, std::uint32_t rule) noexcept {
-  std::uint32_t at = bucket_of(hash, table.buckets);
-  for (std::uint32_t chain = 0; chain < kChain; ++chain) {
+template <class Rule>
+bool RuleTables<Rule>::put(const Table& table, std::uint32_t hash, std::uint32_t rule) noexcept {
+  std::uint32_t at = RuleBuckets::bucket_of(hash, table.buckets);
+  for (std::uint32_t chain = 0; chain < RuleBuckets::kChain; ++chain) {
     auto& slots = buckets_[table.first_bucket + at].slot;
-    const auto free = std::ranges::find(slots, kFree);
+    const auto free = std::ranges::find(slots, RuleBuckets::kFree);
     if (free != slots.end()) {
-      *free = (tag_of(hash) << kIndexBits) | rule;
+      *free = (RuleBuckets::tag_of(hash) << RuleBuckets::kIndexBits) | rule;
       return true;
     }
     at = at + 1 == table.buckets ? 0 : at + 1;
@@ -111,46 +94,60 @@ bool RuleTables::put(const Table& table, std::uint32_t hash, std::uint32_t rule)
   return false;
 }
 
-void RuleTables::check(HeaderBlock& block, const MoreConditions& more, const RuleHits& hits) const noexcept {
-  for (std::uint32_t n = 0; n < hits.count; ++n) {
-    const auto [header, index] = hits.hit[n];
-    const HotRule& rule = rules_[index];
-    const bool better = base::all_hold(rule.rank < block.best[header], matches(rule, block, header));
-    if (better && (more.always || (rule.wants & kWantMore) != 0) && !more.hold(more.context, rule.rank, header))
-      continue;
-    block.best[header] = better ? rule.rank : block.best[header];
+template <class Rule>
+void RuleTables<Rule>::check(HeaderBlock<kWords>& block, const MoreConditions& more,
+                             const RuleProbe& probe) const noexcept {
+  const std::uint32_t always = more.always ? kMoreTrait : 0;
+  for (std::uint32_t n = 0; n < probe.hits; ++n) {
+    const std::uint32_t header = probe.hit_header[n] & 0xffff;
+    const std::uint32_t slot = probe.hit_header[n] >> 16;
+    const std::uint32_t index = probe.hit_rule[n];
+    const Rule& rule = rules_[index];
+    std::uint32_t misses = rule.misses(block, header, slot);
+    if (((rule.traits() | always) & kMoreTrait) != 0) [[unlikely]] {
+      const bool asks = misses == 0 && index < block.best[header];
+      misses = asks && more.hold(more.context, index, slot) ? 0 : 1;
+    }
+    // Whether a rule matches is not to be guessed: no jump depends on it.
+    const std::uint32_t candidate = index | (0U - misses);
+    block.best[header] = std::min(block.best[header], candidate);
   }
 }
 
-void RuleTables::lookup(HeaderBlock& block, const MoreConditions& more, VectorWidth width) const noexcept {
-  const RuleFilter& filter = rule_filter(width);
-  // Written before they are read.
-  RuleHits hits;  // NOLINT(cppcoreguidelines-pro-type-member-init)
-  std::array<std::uint32_t, HeaderBlock::kCapacity> header;
-  std::array<std::uint32_t, HeaderBlock::kCapacity> hash;
+template <class Rule>
+void RuleTables<Rule>::lookup(HeaderBlock<kWords>& block, const MoreConditions& more, VectorWidth width,
+                              std::span<std::uint32_t> best) const noexcept {
+  const RuleFilter<kWords>& filter = rule_filter<kWords>(width);
+  RuleProbe probe;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read
   for (const Table& table : tables_) {
-    const std::uint32_t survivors = filter.survivors(block, table.shape, table.best_rank, &filter_[table.first_word],
-                                                     table.filter_shift, header.data(), hash.data());
-    if (survivors == 0) continue;
-    const Bucket* buckets = &buckets_[table.first_bucket];
-    for (std::uint32_t n = 0; n < survivors; ++n) {
-      const std::uint32_t bucket = bucket_of(hash[n], table.buckets);
-      const std::uint32_t tag = tag_of(hash[n]);
-      __builtin_prefetch(&buckets[bucket]);
-      hits.place[n] = bucket;
-      hits.tag[n] = tag;
+    filter.survivors(block, table.shape, table.best, &filter_[table.first_word], table.filter_shift, probe);
+    if (probe.open == 0) break;  // the tables behind hold nothing better either
+    if (probe.survivors != 0) {
+      const RuleBuckets buckets{.slots = buckets_[table.first_bucket].slot.data(), .buckets = table.buckets};
+      filter.places(table.buckets, probe);
+      for (std::uint32_t n = 0; is_large_ && n < probe.survivors; ++n) {
+        __builtin_prefetch(buckets.slots + std::size_t{probe.bucket[n]} * kSlots);
+      }
+      for (std::uint32_t done = 0; done < probe.survivors;) {
+        probe.hits = 0;
+        done = filter.hits(buckets, block.best.data(), done, probe);
+        for (std::uint32_t n = 0; is_large_ && n < probe.hits; ++n) __builtin_prefetch(&rules_[probe.hit_rule[n]]);
+        check(block, more, probe);
+      }
     }
-    for (std::uint32_t done = 0; done < survivors;) {
-      hits.count = 0;
-      done = filter.hits(buckets->slot.data(), table.buckets, survivors, done, header.data(), rules_.data(), hits);
-      check(block, more, hits);
-    }
+    // Closing up costs about as much as asking a table: worth it once a fourth has dropped out.
+    if (probe.open * 4 <= block.count * 3) filter.close_up(block, table.best, best.data());
   }
+  for (std::uint32_t i = 0; i < block.count; ++i) best[block.slot[i]] = block.best[i];
 }
 
-std::size_t RuleTables::memory_bytes() const noexcept {
-  return rules_.capacity() * sizeof(HotRule) + tables_.capacity() * sizeof(Table) +
+template <class Rule>
+std::size_t RuleTables<Rule>::memory_bytes() const noexcept {
+  return rules_.capacity() * sizeof(Rule) + tables_.capacity() * sizeof(Table) +
          filter_.capacity() * sizeof(std::uint32_t) + buckets_.capacity() * sizeof(Bucket);
 }
+
+template class RuleTables<HotRule>;
+template class RuleTables<WideRule>;
 
 }  // namespace ringplane::firewall

@@ -6,6 +6,7 @@
 #include "base/drop_reason.h"
 #include "base/ids.h"
 #include "firewall/decision.h"
+#include "firewall/key_block.h"
 #include "worker/path_decision.h"
 #include "worker/questions.h"
 #include "worker/rule_paths.h"
@@ -15,29 +16,29 @@ namespace ringplane::worker {
 namespace {
 
 void ask_ingress(Questions& questions, const WorkerTables& tables) noexcept {
-  tables.policy().classify_burst({questions.keys.data(), questions.count}, questions.answers, tables.overlay.get());
+  tables.policy().classify_block(questions.keys, questions.answers, tables.overlay.get());
   for (std::uint32_t n = 0; n < questions.count; ++n) {
     PathDecision& decision = questions.decisions[n];
     decision.in = questions.answers[n];
     decision.blocked_at_egress = false;
-    if (!passes_ingress(decision, questions.keys[n])) decision.out = firewall::Decision{};
+    if (!passes_ingress(decision, questions.keys.keys[n])) decision.out = firewall::Decision{};
   }
 }
 
 void ask_egress(Questions& questions, const WorkerTables& tables) noexcept {
-  questions.asked_count = 0;
+  firewall::KeyBlock& keys = questions.asked_keys;
+  keys.clear();
   for (std::uint32_t n = 0; n < questions.count; ++n) {
     const PathDecision& decision = questions.decisions[n];
     if (decision.reason != base::DropReason::none) continue;
-    questions.asked_keys[questions.asked_count] = egress_key(questions.keys[n], questions.egress[n], decision.in);
-    questions.asked[questions.asked_count++] = n;
+    questions.asked[keys.count] = n;
+    keys.add(egress_key(questions.keys.keys[n], questions.egress[n], decision.in));
   }
-  tables.policy().classify_burst({questions.asked_keys.data(), questions.asked_count}, questions.answers,
-                                 tables.overlay.get());
-  for (std::uint32_t i = 0; i < questions.asked_count; ++i) {
+  tables.policy().classify_block(keys, questions.answers, tables.overlay.get());
+  for (std::uint32_t i = 0; i < keys.count; ++i) {
     PathDecision& decision = questions.decisions[questions.asked[i]];
     decision.out = questions.answers[i];
-    decision.reason = firewall::drop_reason_of(decision.out, questions.asked_keys[i]);
+    decision.reason = firewall::drop_reason_of(decision.out, keys.keys[i]);
     decision.blocked_at_egress = decision.reason != base::DropReason::none;
   }
 }

@@ -10,6 +10,7 @@
 
 #include "base/ids.h"
 #include "firewall/decision.h"
+#include "firewall/key_block.h"
 #include "firewall/match_key.h"
 #include "worker/packet_burst.h"
 #include "worker/path_decision.h"
@@ -18,25 +19,29 @@ namespace ringplane::worker {
 
 struct Questions {
   static constexpr std::size_t kCapacity = PacketBurst::kCapacity;
+  static_assert(kCapacity <= firewall::KeyBlock::kCapacity);
 
   std::uint32_t count = 0;
   std::array<std::uint32_t, kCapacity> slots;
   std::array<base::PortId, kCapacity> egress;
-  std::array<firewall::MatchKey, kCapacity> keys;
+  firewall::KeyBlock keys;
   std::array<PathDecision, kCapacity> decisions;
   std::array<base::RulePathId, kCapacity> paths;
 
   // What goes to the classifier and comes back.
-  std::uint32_t asked_count = 0;
   std::array<std::uint32_t, kCapacity> asked;
-  std::array<firewall::MatchKey, kCapacity> asked_keys;
+  firewall::KeyBlock asked_keys;
   std::array<firewall::Decision, kCapacity> answers;
 
-  void clear() noexcept { count = 0; }
+  void clear() noexcept {
+    count = 0;
+    keys.clear();
+  }
   void add(std::uint32_t slot, const firewall::MatchKey& key, base::PortId egress_port) noexcept {
     slots[count] = slot;
     egress[count] = egress_port;
-    keys[count++] = key;
+    keys.add(key);
+    ++count;
   }
 };
 
