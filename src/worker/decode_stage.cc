@@ -43,7 +43,11 @@ void decode_burst(PacketBurst& burst, const frame::Arena& arena, WorkerTables& t
     burst.outcomes[slot] = Outcome{};
     burst.flows[slot] = base::FlowId{};
     wire::Packet& packet = burst.packets[slot];
-    const base::DropReason reason = wire::decode(arena.data(frame), egress.domain, packet);
+    base::DropReason reason = wire::decode(arena.data(frame), egress.domain, packet);
+    // No host takes it, so it must not move the state of a connection either: a forged RST would.
+    if ((frame.marks & frame::kBadChecksum) != 0 && reason == base::DropReason::none) {
+      reason = base::DropReason::transport_bad_checksum;
+    }
     if (reason != base::DropReason::none) {
       burst.drop(slot, reason);
     } else if (packet.kind == wire::PacketKind::kNonIp) {
