@@ -29,7 +29,9 @@ class Dispositions {
   }
   void restore() const noexcept {
     for (std::size_t i = 1; i < actions_.size(); ++i) {
-      if (known_[i] && i != SIGKILL && i != SIGSTOP) sigaction(static_cast<int>(i), &actions_[i], nullptr);
+      struct sigaction now{};
+      if (!known_[i] || sigaction(static_cast<int>(i), nullptr, &now) != 0) continue;
+      if (now.sa_handler != actions_[i].sa_handler) sigaction(static_cast<int>(i), &actions_[i], nullptr);
     }
   }
 
