@@ -187,7 +187,7 @@ base::Result<void> DpdkDevice::set_up_queue(std::uint16_t index, DpdkPool& pool)
     error = rte_eth_dev_start(id_);
     if (error != 0) {
       --open_;
-      return refuse("it does not start", error);
+      return refuse("it does not start: check that its other end is there", error);
     }
     started_ = true;
   }
