@@ -14,10 +14,10 @@ class Server(TransportCases, unittest.TestCase):
         return os.path.join(self.lab.folder, f"memif{number}.sock")
 
     def ringplane_device(self, number, queues):
-        return f"net_memif{number},role=server,id={number},socket={self.socket(number)}"
+        return f"net_memif{number},role=server,id={number},socket={self.socket(number)},socket-abstract=no"
 
     def peer_device(self, number, queues):
-        return f"net_memif0,role=client,id={number},socket={self.socket(number)}"
+        return f"net_memif0,role=client,id={number},socket={self.socket(number)},socket-abstract=no"
 
     def run_to_its_end(self, lan):
         self.lab.write("pf.conf", "pass\n")
@@ -43,10 +43,10 @@ class Client(unittest.TestCase):
     def test_a_flood_from_server_to_server(self):
         lab = self.enterContext(testpmd.DpdkLab())
         sockets = [lab.path(f"memif{number}.sock") for number in (0, 1)]
-        source = lab.testpmd(f"net_memif0,role=server,id=0,socket={sockets[0]}", mode="txonly", held=True)
-        sink = lab.testpmd(f"net_memif0,role=server,id=1,socket={sockets[1]}", mode="rxonly")
+        source = lab.testpmd(f"net_memif0,role=server,id=0,socket={sockets[0]},socket-abstract=no", mode="txonly", held=True)
+        sink = lab.testpmd(f"net_memif0,role=server,id=1,socket={sockets[1]},socket-abstract=no", mode="rxonly")
         wait_until(lambda: all(os.path.exists(path) for path in sockets), "no sockets")
-        config = lab.config(*(f"net_memif{i},role=client,id={i},socket={sockets[i]}" for i in (0, 1)))
+        config = lab.config(*(f"net_memif{i},role=client,id={i},socket={sockets[i]},socket-abstract=no" for i in (0, 1)))
         firewall = Firewall(lab, "pass\n", config=config)
         wait_until(lambda: all(port["link"] == "up" for port in firewall.show("ports")), "no link")
         source.say("start")
