@@ -44,11 +44,12 @@ class Client(unittest.TestCase):
         lab = self.enterContext(testpmd.DpdkLab())
         sockets = [lab.path(f"memif{number}.sock") for number in (0, 1)]
         source = lab.testpmd(f"net_memif0,role=server,id=0,socket={sockets[0]},socket-abstract=no", mode="txonly", held=True)
-        sink = lab.testpmd(f"net_memif0,role=server,id=1,socket={sockets[1]},socket-abstract=no", mode="rxonly")
+        sink = lab.testpmd(f"net_memif0,role=server,id=1,socket={sockets[1]},socket-abstract=no", mode="rxonly", held=True)
         wait_until(lambda: all(os.path.exists(path) for path in sockets), "no sockets")
         config = lab.config(*(f"net_memif{i},role=client,id={i},socket={sockets[i]},socket-abstract=no" for i in (0, 1)))
         firewall = Firewall(lab, "pass\n", config=config)
         wait_until(lambda: all(port["link"] == "up" for port in firewall.show("ports")), "no link")
+        sink.say("start")
         source.say("start")
         wait_until(lambda: firewall.show("ports")[1]["tx_packets"] > 100_000, "too little passes", 20)
         sent = source.halt()[0]["tx"]
@@ -56,7 +57,8 @@ class Client(unittest.TestCase):
         lan, wan = firewall.show("ports")
         self.assertEqual(lan["rx_packets"], sent)
         self.assertEqual(wan["tx_packets"], sent - sum(firewall.drops().values()))
-        wait_until(lambda: sink.totals()[0]["rx"] >= wan["tx_packets"], "the sink has not got all", 5)
+        sink.wait_for_packets(wan["tx_packets"])
+        sink.halt()
         firewall.stop()
 
 

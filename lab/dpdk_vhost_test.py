@@ -16,6 +16,13 @@ class Host(TransportCases, unittest.TestCase):
     def peer_device(self, number, queues):
         return f"net_virtio_user0,path={self.socket(number)},queues={queues}"
 
+    def test_a_peer_may_be_killed_while_packets_move(self):
+        def leave(source):
+            source.program.process.kill()
+            source.program.wait()
+
+        self.go_and_come_again(leave)
+
 
 if __name__ == "__main__":
     main()

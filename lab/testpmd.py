@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-from namespaces import PREFIX, Program, wait_until
+from namespaces import PREFIX, LabError, Program, wait_until
 
 MEGABYTES = 192
 
@@ -32,7 +32,8 @@ class Testpmd:
                    "--file-prefix", self.prefix, "--lcores", f"0@({cpu_set()}),1@({cpus})"]
         for device in devices:
             command += ["--vdev", device]
-        command += ["--", f"--forward-mode={mode}", "--total-num-mbufs=16384", f"--rxq={queues}", f"--txq={queues}",
+        # Without --no-flush-rx it throws away what has come in before it starts.
+        command += ["--", "--no-flush-rx", f"--forward-mode={mode}", "--total-num-mbufs=16384", f"--rxq={queues}", f"--txq={queues}",
                     "-i" if held else "--stats-period=1", *words]
         self.held = held
         self.program = lab.start(*command, stdin=subprocess.PIPE if held else subprocess.DEVNULL)
@@ -49,6 +50,17 @@ class Testpmd:
         if not self.program.running():
             raise AssertionError(self.program.output())
         return self
+
+    def wait_for_packets(self, count):
+        """Until a held one has received so many on one of its ports."""
+        def asked():
+            self.say("show port stats all")
+            return max((port["rx"] for port in self.totals().values()), default=0) >= count
+
+        try:
+            wait_until(asked, f"testpmd has not got {count} packets", 5, 0.1)
+        except LabError as error:
+            raise LabError(f"{error}: {self.totals()}") from error
 
     def totals(self):
         """Per port what the last statistics say."""
@@ -67,7 +79,8 @@ class Testpmd:
     def stop(self):
         """Ends it; per port rx, tx and tx_dropped of the whole run."""
         if self.held:
-            self.say("stop")
+            if self._summary() is None:
+                self.say("stop")
             self.say("quit")
             code = self.program.wait(10)
             self.program.process.stdin.close()

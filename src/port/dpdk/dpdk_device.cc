@@ -61,6 +61,13 @@ base::Result<void> check_device(const DpdkPortOptions& options) {
     return refuse(
         "this driver wants memory of its own: name the interface without dpdk:, and ringplane opens AF_XDP itself");
   }
+  // Both share DPDK's own memory with their peer by file descriptor, and the arena is not in it.
+  if (name.starts_with("net_virtio_user")) {
+    return refuse("its peer would not find the frames: let ringplane be the host (net_vhost) and the peer the guest");
+  }
+  if (name.starts_with("net_memif") && options.device.find("zero-copy=yes") != std::string::npos) {
+    return refuse("its peer would not find the frames: leave out zero-copy=yes, or set it at the other end");
+  }
   std::uint16_t taken = 0;
   if (rte_eth_dev_get_port_by_name(std::string(name).c_str(), &taken) == 0) return refuse("it is in use already");
   return {};

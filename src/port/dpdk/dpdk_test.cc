@@ -325,6 +325,8 @@ TEST_F(Dpdk, SaysWhatIsWrongWithADevice) {
   EXPECT_THAT(error_of("net_nonsense0"), HasSubstr("dpdk:net_nonsense0 cannot be opened ("));
   EXPECT_THAT(error_of("net_null0,colour=red"), HasSubstr("check the driver's name and its arguments"));
   EXPECT_THAT(error_of("net_af_xdp0,iface=lo"), HasSubstr("name the interface without dpdk:"));
+  EXPECT_THAT(error_of("net_virtio_user0,path=/nowhere"), HasSubstr("let ringplane be the host (net_vhost)"));
+  EXPECT_THAT(error_of("net_memif0,role=client,zero-copy=yes"), HasSubstr("leave out zero-copy=yes"));
   EXPECT_THAT(error_of("net_null1", 2000), HasSubstr("lower workers.count"));
   Port& port = open("net_null2");
   EXPECT_THAT(error_of("net_null2"), HasSubstr("dpdk:net_null2: it is in use already"));
