@@ -28,7 +28,7 @@ from firewall import Firewall
 from namespaces import wait_until
 
 PACKETS_UNDER_WAY = 512
-RULES = {"ringplane": "pass keep state\n", "ringplane, no state": "pass no state\n"}
+RULES = {"ringplane": "pass keep state\n"}
 TESTPMD_MODES = ("macswap", "5tswap")
 
 
@@ -39,7 +39,7 @@ class Ringplane:
         self.firewall = Firewall(lab, rules, config=config)
 
     def wait_for_links(self):
-        wait_until(lambda: all(port["link"] == "up" for port in self.firewall.show("ports")), "no link")
+        testpmd.wait_for_links(self.firewall)
 
     def check(self, least):
         """It did forward these packets, and dropped next to none."""
@@ -93,14 +93,14 @@ def measure(transport, name, seconds):
         echo = lab.testpmd(transport.client(lab, 0), transport.client(lab, 1), mode="5tswap", cpus=str(cpus[0]), held=True,
                            words=["--port-topology=loop", "--txonly-multi-flow", "--txpkts=60"])
         wait_until(lambda: "testpmd>" in echo.program.output(), "the echo does not start", 20)
-        wait_until(lambda: links_up(echo), "no link", 10, 0.2)
+        wait_until(lambda: links_up(echo), "no link", 10, 0.05)
         system.wait_for_links()
         # Both ports once, so that each has given its peer room to send into; then bursts out of port 0 alone, so that
         # only one side opens flows; then all that has come goes round.
         for words in ("start", "stop", "set portlist 0", f"start tx_first {PACKETS_UNDER_WAY // 32}", "stop",
                       "set portlist 0,1", "start"):
             echo.say(words)
-            time.sleep(0.1)
+            time.sleep(0.05)
         before, began = received(echo)
         time.sleep(seconds)
         after, ended = received(echo)

@@ -4,7 +4,6 @@ dpdk_memif_test.py and dpdk_vhost_test.py.
     testpmd (lan side) == transport == ringplane == transport == testpmd (wan side)
 """
 import os
-import re
 import sys
 import unittest
 
@@ -55,6 +54,10 @@ def packets(random):
 class TransportCases:
     """Mixed into a TestCase, which says ringplane_device(number, queues) and peer_device(number, queues)."""
 
+    def may_lose(self, _queues):
+        """Packets that the transport itself may lose between ringplane and its peer, at most."""
+        return 0
+
     def setUp(self):
         self.lab = self.enterContext(testpmd.DpdkLab())
 
@@ -66,12 +69,7 @@ class TransportCases:
         return self.lab.testpmd(*more, self.peer_device(number, words.get("queues", 1)), mode=mode, **words)
 
     def wait_for_link(self, firewall, *names):
-        """Until the links are up and the daemon has noticed: it looks once a second, and says so when one changes."""
-        def up(name):
-            said = re.findall(rf"port {name}: interface \S+ is (up|down)", firewall.program.output())
-            return self.port(firewall, name)["link"] == "up" and said[-1:] != ["down"]
-
-        wait_until(lambda: all(up(name) for name in names), f"the link of {names} does not come up")
+        testpmd.wait_for_links(firewall, names)
 
     def port(self, firewall, name):
         return next(port for port in firewall.show("ports") if port["port"] == name)
@@ -120,11 +118,12 @@ class TransportCases:
         lan, wan = self.port(firewall, "lan"), self.port(firewall, "wan")
         drops = firewall.drops()
         workers = firewall.show("workers")
-        sink.wait_for_packets(wan["tx_packets"])
+        sink.wait_for_packets(wan["tx_packets"] - self.may_lose(queues))
         received = sink.halt()[0]["rx"]
         firewall.stop()
         self.assertEqual(lan["rx_packets"], sent)
-        self.assertEqual(wan["tx_packets"], received)
+        self.assertGreaterEqual(received, wan["tx_packets"] - self.may_lose(queues))
+        self.assertLessEqual(received, wan["tx_packets"])
         self.assertEqual(lan["rx_packets"], wan["tx_packets"] + sum(drops.values()))
         self.assertGreater(drops["rule_block"], 0)
         self.assertLessEqual(set(drops), {"rule_block", "tx_ring_full", "mailbox_full"})

@@ -48,7 +48,7 @@ class Client(unittest.TestCase):
         wait_until(lambda: all(os.path.exists(path) for path in sockets), "no sockets")
         config = lab.config(*(f"net_memif{i},role=client,id={i},socket={sockets[i]},socket-abstract=no" for i in (0, 1)))
         firewall = Firewall(lab, "pass\n", config=config)
-        wait_until(lambda: all(port["link"] == "up" for port in firewall.show("ports")), "no link")
+        testpmd.wait_for_links(firewall)
         sink.say("start")
         source.say("start")
         wait_until(lambda: firewall.show("ports")[1]["tx_packets"] > 100_000, "too little passes", 20)

@@ -16,6 +16,11 @@ class Host(TransportCases, unittest.TestCase):
     def peer_device(self, number, queues):
         return f"net_virtio_user0,path={self.socket(number)},queues={queues}"
 
+    def may_lose(self, queues):
+        # Seen once in ten runs with two queues: one ring of 256 packets that DPDK's host side had put into the guest's ring
+        # and its guest side never saw.
+        return 256 if queues > 1 else 0
+
     def test_a_peer_may_be_killed_while_packets_move(self):
         def leave(source):
             source.program.process.kill()

@@ -168,6 +168,16 @@ socket = "{self.folder}/control.sock"
         atexit.unregister(self.close)
 
 
+def wait_for_links(firewall, names=("lan", "wan")):
+    """Until the links are up and the daemon has noticed: it looks once a second, and says so when one changes."""
+    def up(port):
+        said = re.findall(rf"port {port['port']}: interface \S+ is (up|down)", firewall.program.output())
+        return port["link"] == "up" and said[-1:] != ["down"]
+
+    wait_until(lambda: all(up(port) for port in firewall.show("ports") if port["port"] in names),
+               f"the links of {names} do not come up")
+
+
 def why_impossible():
     """None when this machine has what these labs need, else one sentence."""
     if shutil.which("dpdk-testpmd") is None:
