@@ -62,12 +62,12 @@ def _die_with_parent():
 class Program:
     """A program that the lab started; its output is in a file."""
 
-    def __init__(self, arguments, command, output_path):
+    def __init__(self, arguments, command, output_path, stdin=subprocess.DEVNULL):
         self.name = os.path.basename(arguments[0])
         self.output_path = output_path
         with open(output_path, "wb") as output:
             # Its own session: a Ctrl-C is for the lab, which then stops its programs in order.
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            self.process = subprocess.Popen(command, stdin=stdin, stdout=output, stderr=subprocess.STDOUT,
                                             start_new_session=True, preexec_fn=_die_with_parent)
         self.pid = self.process.pid
 

@@ -29,6 +29,7 @@
   X(tcp_bad_header, "TCP header truncated or data offset impossible")                                      \
   X(tcp_bad_flags, "TCP flags that no TCP sends together, such as SYN+FIN")                                \
   X(udp_bad_length, "UDP header truncated or length impossible")                                           \
+  X(transport_bad_checksum, "the NIC found the TCP or UDP checksum wrong")                                 \
   X(icmp_bad_header, "ICMP or ICMPv6 truncated, or an error that quotes no usable packet")                 \
   X(bad_address,                                                                                           \
     "addresses no packet on a wire has: loopback, multicast source, IPv4-mapped, or source = destination") \

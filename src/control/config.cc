@@ -189,14 +189,31 @@ bool is_port_name(const std::string& name) {
   });
 }
 
+/// A virtual device's name serves as the port's: "net_memif0" of "dpdk:net_memif0,role=client".
+std::string dpdk_port_name(const PortConfig& port) {
+  const std::string device = port.dpdk_device();
+  return device.substr(0, device.find(','));
+}
+
+/// XDP and the kernel's share mean nothing on a port that the kernel does not see.
+void refuse_xdp_keys(Section& section, Errors& errors) {
+  for (const std::string_view key : {"mode", "zero_copy", "kernel"}) {
+    if (const toml::node* node = section.find(key)) {
+      errors.add(*node, "'" + std::string(key) + "' is for interfaces of the kernel: a dpdk: port has none of it");
+    }
+  }
+}
+
 void read_port(Section& section, Config& config, Errors& errors) {
   PortConfig port;
   section.text("name", port.name);
   section.text("interface", port.interface);
   if (port.interface.empty()) errors.add(section.table(), "a port needs its 'interface', such as \"eth1\"");
-  if (port.name.empty()) port.name = port.interface;
+  if (port.is_dpdk()) refuse_xdp_keys(section, errors);
+  if (port.name.empty()) port.name = port.is_dpdk() ? dpdk_port_name(port) : port.interface;
   if (!port.name.empty() && !is_port_name(port.name)) {
-    errors.add(section.table(), "a port's name has at most 15 letters, digits, '_', '-' or '.'");
+    errors.add(section.table(), "a port's name has at most 15 letters, digits, '_', '-' or '.'" +
+                                    std::string(port.is_dpdk() ? ": give this port a 'name'" : ""));
   }
   for (const PortConfig& other : config.ports) {
     if (other.name == port.name) errors.add(section.table(), "there are two ports named '" + port.name + "'");
@@ -222,7 +239,7 @@ void read_port(Section& section, Config& config, Errors& errors) {
     has_kernel_addresses = kernel.find("addresses") != nullptr;
     read_kernel(kernel, port.kernel, errors);
   });
-  if (!has_kernel_addresses) {
+  if (!has_kernel_addresses && !port.is_dpdk()) {
     for (const auto& address : port.addresses) port.kernel.addresses.push_back(address.host);
   }
   config.ports.push_back(std::move(port));

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "firewall/diagnostic.h"
@@ -25,12 +26,17 @@ enum class XdpMode : std::uint8_t { kAuto, kNative, kGeneric };
 
 struct PortConfig {
   std::string name;       ///< as rules call it
-  std::string interface;  ///< as the kernel calls it
+  std::string interface;  ///< as the kernel calls it, or "dpdk:" and a device as DPDK calls it
   XdpMode mode = XdpMode::kAuto;
   bool zero_copy = true;  ///< try it; false: always copy
   std::vector<firewall::KnownPort::Address> addresses;
   std::vector<std::string> groups;
   KernelConfig kernel;
+
+  static constexpr std::string_view kDpdkPrefix = "dpdk:";
+  [[nodiscard]] bool is_dpdk() const noexcept { return interface.starts_with(kDpdkPrefix); }
+  /// With its arguments; is_dpdk().
+  [[nodiscard]] std::string dpdk_device() const { return interface.substr(kDpdkPrefix.size()); }
 };
 
 struct BridgeConfig {

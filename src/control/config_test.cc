@@ -95,6 +95,33 @@ TEST(Config, ReportsEveryErrorWithItsPlace) {
   EXPECT_THAT(errors, HasSubstr("'rules' must name the rules file"));
 }
 
+TEST(Config, APortMayBeADeviceOfDpdk) {
+  const ConfigResult result = parse_config(
+      "rules = \"pf.conf\"\n"
+      "[[port]]\ninterface = \"dpdk:net_memif0,role=client,socket=/run/x.sock\"\naddresses = [\"192.0.2.1/24\"]\n"
+      "[[port]]\nname = \"wan\"\ninterface = \"dpdk:0000:01:00.0\"\n"
+      "[[bridge]]\nports = [\"net_memif0\", \"wan\"]\n",
+      "ringplane.toml");
+  ASSERT_TRUE(result.ok()) << firewall::render(result.diagnostics[0]);
+  const PortConfig& port = result.config.ports[0];
+  EXPECT_TRUE(port.is_dpdk());
+  EXPECT_EQ(port.name, "net_memif0");
+  EXPECT_EQ(port.dpdk_device(), "net_memif0,role=client,socket=/run/x.sock");
+  EXPECT_TRUE(port.kernel.addresses.empty()) << "the kernel has no share of it";
+}
+
+TEST(Config, RefusesForADpdkPortWhatOnlyTheKernelCouldDo) {
+  const std::string errors = errors_of(
+      "rules = \"pf.conf\"\n"
+      "[[port]]\nname = \"lan\"\ninterface = \"dpdk:net_null0\"\nmode = \"native\"\nzero_copy = false\n"
+      "[port.kernel]\nall = true\n"
+      "[[port]]\ninterface = \"dpdk:0000:01:00.0\"\n");
+  for (const char* key : {"mode", "zero_copy", "kernel"}) {
+    EXPECT_THAT(errors, HasSubstr("'" + std::string(key) + "' is for interfaces of the kernel: a dpdk: port has none"));
+  }
+  EXPECT_THAT(errors, HasSubstr("give this port a 'name'")) << "a PCI address is no name";
+}
+
 TEST(Config, TextThatIsNoTomlIsOneErrorWithItsPlace) {
   EXPECT_THAT(errors_of("rules = \"pf.conf\n"), HasSubstr("ringplane.toml:1:"));
   EXPECT_THAT(errors_of(""), HasSubstr("there is no [[port]]"));

@@ -11,9 +11,12 @@
 #include <expected>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include <spdlog/spdlog.h>
 
 #include "base/clock.h"
 #include "base/ids.h"
@@ -25,6 +28,8 @@
 #include "flow/flow_table.h"
 #include "frame/arena.h"
 #include "frame/frame_pool.h"
+#include "port/dpdk_ports.h"
+#include "port/port.h"
 #include "worker/flow_admission.h"
 #include "worker/forwarding.h"
 #include "worker/mailbox.h"
@@ -116,38 +121,61 @@ base::Result<std::unique_ptr<DataPlane>> DataPlane::create(const Config& config,
 }
 
 base::Result<void> DataPlane::open_ports() {
-#ifdef RINGPLANE_AF_XDP
-  umem_ = std::make_unique<port::Umem>(arena_);
   for (std::size_t i = 0; i < config_.ports.size(); ++i) {
-    const PortConfig& wanted = config_.ports[i];
-    port::AfXdpOptions options{.id = base::PortId{static_cast<std::uint8_t>(i)},
-                               .interface = wanted.interface,
-                               .queues = config_.workers.count,
-                               .zero_copy = wanted.zero_copy};
-    options.mode = wanted.mode == XdpMode::kNative    ? port::XdpMode::kNative
-                   : wanted.mode == XdpMode::kGeneric ? port::XdpMode::kGeneric
-                                                      : port::XdpMode::kBest;
-    options.kernel = {.addresses = wanted.kernel.addresses,
-                      .tcp_ports = wanted.kernel.tcp,
-                      .udp_ports = wanted.kernel.udp,
-                      .icmp = wanted.kernel.icmp,
-                      .all = wanted.kernel.all};
-    auto opened = port::AfXdpPort::create(*umem_, options);
+    const base::PortId id{static_cast<std::uint8_t>(i)};
+    auto opened = config_.ports[i].is_dpdk() ? open_dpdk_port(id) : open_af_xdp_port(id);
     if (!opened) return std::unexpected(std::move(opened.error()));
-    if (const std::uint32_t queues = (*opened)->interface_queues(); queues > config_.workers.count) {
-      return base::fail(wanted.interface + " has " + std::to_string(queues) + " receive queues for " +
-                            std::to_string(config_.workers.count) +
-                            " worker(s), and packets of the others would go past the firewall: set workers.count = " +
-                            std::to_string(queues) + ", or type: ethtool -L " + wanted.interface + " combined " +
-                            std::to_string(config_.workers.count),
-                        base::ErrorKind::kBadConfiguration);
-    }
     ports_.push_back(std::move(*opened));
   }
   return {};
+}
+
+base::Result<std::unique_ptr<port::Port>> DataPlane::open_af_xdp_port(base::PortId id) {
+#ifdef RINGPLANE_AF_XDP
+  if (umem_ == nullptr) umem_ = std::make_unique<port::Umem>(arena_);
+  const PortConfig& wanted = config_.ports[id.value];
+  port::AfXdpOptions options{
+      .id = id, .interface = wanted.interface, .queues = config_.workers.count, .zero_copy = wanted.zero_copy};
+  options.mode = wanted.mode == XdpMode::kNative    ? port::XdpMode::kNative
+                 : wanted.mode == XdpMode::kGeneric ? port::XdpMode::kGeneric
+                                                    : port::XdpMode::kBest;
+  options.kernel = {.addresses = wanted.kernel.addresses,
+                    .tcp_ports = wanted.kernel.tcp,
+                    .udp_ports = wanted.kernel.udp,
+                    .icmp = wanted.kernel.icmp,
+                    .all = wanted.kernel.all};
+  auto opened = port::AfXdpPort::create(*umem_, options);
+  if (!opened) return std::unexpected(std::move(opened.error()));
+  if (const std::uint32_t queues = (*opened)->interface_queues(); queues > config_.workers.count) {
+    return base::fail(wanted.interface + " has " + std::to_string(queues) + " receive queues for " +
+                          std::to_string(config_.workers.count) +
+                          " worker(s), and packets of the others would go past the firewall: set workers.count = " +
+                          std::to_string(queues) + ", or type: ethtool -L " + wanted.interface + " combined " +
+                          std::to_string(config_.workers.count),
+                      base::ErrorKind::kBadConfiguration);
+  }
+  return opened;
 #else
-  return base::fail("this build has no AF_XDP: build with -DRINGPLANE_AF_XDP=ON, or use ringplane replay");
+  return base::fail("port " + config_.ports[id.value].name +
+                    ": this build has no AF_XDP: build with -DRINGPLANE_AF_XDP=ON, or use ringplane replay");
 #endif
+}
+
+base::Result<std::unique_ptr<port::Port>> DataPlane::open_dpdk_port(base::PortId id) {
+  if (dpdk_ == nullptr) {
+    // A PCI device is named by its address; looking for them costs time and needs rights.
+    const bool pci = std::ranges::any_of(config_.ports, [](const PortConfig& each) {
+      return each.is_dpdk() &&
+             each.dpdk_device().substr(0, each.dpdk_device().find(',')).find(':') != std::string::npos;
+    });
+    auto loaded = port::DpdkPorts::create(
+        arena_, {.pci = pci, .huge_pages = config_.memory.huge_pages, .log = [](std::string_view line) {
+                   spdlog::warn("dpdk: {}", line);
+                 }});
+    if (!loaded) return std::unexpected(std::move(loaded.error()));
+    dpdk_ = std::move(*loaded);
+  }
+  return dpdk_->open({.id = id, .device = config_.ports[id.value].dpdk_device(), .queues = config_.workers.count});
 }
 
 worker::Forwarding DataPlane::forwarding() const {

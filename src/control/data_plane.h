@@ -24,8 +24,9 @@
 #include "worker/worker.h"
 
 namespace ringplane::port {
+class DpdkPorts;
 class Umem;
-}
+}  // namespace ringplane::port
 
 namespace ringplane::control {
 
@@ -71,6 +72,8 @@ class DataPlane {
  private:
   DataPlane(Config config, frame::Arena arena);
   [[nodiscard]] base::Result<void> open_ports();
+  [[nodiscard]] base::Result<std::unique_ptr<port::Port>> open_af_xdp_port(base::PortId id);
+  [[nodiscard]] base::Result<std::unique_ptr<port::Port>> open_dpdk_port(base::PortId id);
   [[nodiscard]] base::Result<void> make_workers();
   [[nodiscard]] worker::Forwarding forwarding() const;
   [[nodiscard]] base::Result<std::unique_ptr<worker::Snapshot>> next_snapshot(
@@ -92,7 +95,8 @@ class DataPlane {
   std::uint16_t generation_ = 0;
   std::vector<std::unique_ptr<frame::FramePool>> pools_;
   std::vector<std::unique_ptr<worker::Mailbox>> mailboxes_;
-  std::unique_ptr<port::Umem> umem_;
+  std::unique_ptr<port::Umem> umem_;       // nullptr: no AF_XDP port
+  std::unique_ptr<port::DpdkPorts> dpdk_;  // nullptr: no DPDK port
   std::vector<std::unique_ptr<port::Port>> ports_;
   std::unique_ptr<worker::Snapshot> snapshot_;
   std::vector<std::unique_ptr<worker::RulePaths>> paths_;

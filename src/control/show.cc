@@ -45,7 +45,7 @@ Json show_ports(DataPlane& plane) {
     Json port{{"port", config.name},
               {"interface", config.interface},
               {"link", port::name_of(plane.ports()[i]->link_state())}};
-    std::uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0, no_frame = 0, ring_full = 0;
+    std::uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0, no_frame = 0, too_long = 0, ring_full = 0;
     for (const auto& worker : plane.workers()) {
       const port::QueueCounters& counters = worker->queue(base::PortId{static_cast<std::uint8_t>(i)})->counters();
       rx_packets += counters.rx_packets.get();
@@ -53,6 +53,7 @@ Json show_ports(DataPlane& plane) {
       tx_packets += counters.tx_packets.get();
       tx_bytes += counters.tx_bytes.get();
       no_frame += counters.rx_no_frame.get();
+      too_long += counters.rx_too_long.get();
       ring_full += counters.tx_ring_full.get();
     }
     port["rx_packets"] = rx_packets;
@@ -60,6 +61,7 @@ Json show_ports(DataPlane& plane) {
     port["tx_packets"] = tx_packets;
     port["tx_bytes"] = tx_bytes;
     port["rx_no_frame"] = no_frame;
+    port["rx_too_long"] = too_long;
     port["tx_ring_full"] = ring_full;
     port["mtu"] = plane.ports()[i]->mtu();
     port["mac"] = mac_text(plane.ports()[i]->mac());

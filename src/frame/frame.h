@@ -16,9 +16,12 @@ struct Frame {
   std::uint64_t address = 0;  ///< of the first packet byte, from the start of the arena
   std::uint32_t length = 0;   ///< bytes of the packet
   base::PortId port = {};     ///< where it was received
-  std::uint8_t reserved[3]{};
+  std::uint8_t marks = 0;     ///< what the NIC found out about it: kBadChecksum
+  std::uint8_t reserved[2]{};
 };
 static_assert(sizeof(Frame) == 16);
+/// Frame::marks: the NIC has found the TCP or UDP checksum to be wrong.
+inline constexpr std::uint8_t kBadChecksum = 1;
 
 /// Frames that are handled together: at most 64, so that a set of them is one 64-bit word.
 class Burst {

@@ -12,6 +12,13 @@
 
 namespace ringplane::frame {
 
+/// Buffers lie at multiples of 2048, so equal offsets in them would share few sets of a cache; by so many bytes further
+/// back the packets of neighbours begin. At most kMostColourBytes.
+[[nodiscard]] constexpr std::uint64_t colour_bytes(std::uint64_t start) noexcept {
+  return ((start >> 11) & 3) * 64;
+}
+inline constexpr std::uint64_t kMostColourBytes = 192;
+
 class FramePool {
  public:
   /// Owns frames [first, first + count) of `arena`, which outlives the pool.
@@ -27,12 +34,14 @@ class FramePool {
 
   [[nodiscard]] std::uint32_t free_count() const noexcept { return free_count_; }
   [[nodiscard]] std::uint32_t total() const noexcept { return total_; }
+  /// Address of the first byte of its range.
+  [[nodiscard]] std::uint64_t range_start() const noexcept { return range_start_; }
 
   static constexpr std::uint64_t kNone = ~std::uint64_t{0};
 
  private:
-  [[nodiscard]] std::uint64_t coloured(std::uint64_t start) const noexcept {
-    return start + kHeadroomBytes + ((start >> 11) & 3) * 64;
+  [[nodiscard]] static std::uint64_t coloured(std::uint64_t start) noexcept {
+    return start + kHeadroomBytes + colour_bytes(start);
   }
   const Arena* arena_;
   std::unique_ptr<std::uint64_t[]> free_;

@@ -33,6 +33,7 @@ struct QueueCounters {
   base::Counter rx_packets, rx_bytes;
   base::Counter tx_packets, tx_bytes;
   base::Counter rx_no_frame;   ///< turns in which the receive ring could not be refilled: the pool was empty
+  base::Counter rx_too_long;   ///< packets that a device brought in more than one frame: dropped
   base::Counter tx_ring_full;  ///< packets that transmit() did not take
 };
 

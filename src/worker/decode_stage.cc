@@ -39,11 +39,14 @@ void place_frames(PacketBurst& burst, const frame::Arena& arena, const Forwardin
   const std::uint8_t* base = arena.base();
   burst.bytes.count = burst.frames.size();
   unsigned other_ports = 0;
+  unsigned marks = 0;
   for (std::size_t slot = 0; slot < frames.size(); ++slot) {
     burst.bytes.data[slot] = base + frames[slot].address;
     burst.bytes.length[slot] = frames[slot].length;
     other_ports |= unsigned{frames[slot].port.value} ^ frames[0].port.value;
+    marks |= frames[slot].marks;
   }
+  burst.marked = (marks & frame::kBadChecksum) != 0;
   burst.one_port = other_ports == 0 && !frames.empty();
   if (burst.one_port) [[likely]] {
     const Egress& egress = forwarding.from(frames[0].port);
@@ -59,13 +62,25 @@ void place_frames(PacketBurst& burst, const frame::Arena& arena, const Forwardin
   }
 }
 
+/// Frames that the NIC has found damaged are not plain.
+void send_long_way(PacketBurst& burst) noexcept {
+  for (std::uint32_t slot = 0; slot < burst.frames.size(); ++slot) {
+    const bool damaged = (burst.frames[slot].marks & frame::kBadChecksum) != 0;
+    burst.headers.plain &= ~(std::uint64_t{damaged} << slot);
+  }
+}
+
 /// The long way for one frame.
 void decode_frame(PacketBurst& burst, std::uint32_t slot, const frame::Arena& arena, WorkerTables& tables) noexcept {
   const frame::Frame& frame = burst.frames[slot];
   const Egress& egress = tables.snapshot->forwarding.from(frame.port);
   wire::Packet& packet = burst.packets[slot];
   burst.outcomes[slot] = Outcome{};
-  const base::DropReason reason = wire::decode_any(arena.data(frame), egress.domain, packet);
+  base::DropReason reason = wire::decode_any(arena.data(frame), egress.domain, packet);
+  // No host takes it, so it must not move the state of a connection either: a forged RST would.
+  if ((frame.marks & frame::kBadChecksum) != 0 && reason == base::DropReason::none) {
+    reason = base::DropReason::transport_bad_checksum;
+  }
   burst.headers.ip_length[slot] = packet.ip_length;
   if (reason != base::DropReason::none) {
     burst.drop(slot, reason);
@@ -107,6 +122,8 @@ void decode_burst(PacketBurst& burst, const frame::Arena& arena, WorkerTables& t
     burst.headers.read(burst.bytes, first, tables.vectors);
     burst.headers.hash_plain(first, tables.secret, burst.hashes.data());
   }
+  if (burst.marked) [[unlikely]]
+    send_long_way(burst);
   burst.flows.fill(base::FlowId{});
   burst.open = burst.all();
   burst.tracked = burst.unread = burst.headers.plain;

@@ -84,7 +84,7 @@ void settle(const Questions& questions, std::uint32_t n, WorkerTables& tables) n
   }
   tables.counters.rechecked.add(1);
   const bool second_side = tables.flows->at(id).has(flow::flow_flag::kOriginalSecondPort);
-  const wire::HostAddress source{questions.keys[n].family, questions.keys[n].source};
+  const wire::HostAddress source{questions.keys.keys[n].family, questions.keys.keys[n].source};
   tables.flows->set_rules(id, adopt_flow(source, decision, path, second_side, tables));
 }
 

@@ -85,10 +85,14 @@ class TestRig {
   TestRig& operator=(const TestRig&) = delete;
 
   /// Puts a packet on the wire towards `port`, on its queue `queue`; false if there is no frame or no slot.
-  bool send(base::PortId port, wire::Bytes bytes, std::uint32_t queue = 0) {
+  bool send(base::PortId port, wire::Bytes bytes, std::uint32_t queue = 0, std::uint8_t marks = 0) {
     const std::uint64_t address = outside().take();
     if (address == frame::FramePool::kNone) return false;
-    const frame::Frame frame{.address = address, .length = static_cast<std::uint32_t>(bytes.size()), .port = port};
+    const frame::Frame frame{.address = address,
+                             .length = static_cast<std::uint32_t>(bytes.size()),
+                             .port = port,
+                             .marks = marks,
+                             .reserved = {}};
     std::memcpy(arena_.data(frame).data(), bytes.data(), bytes.size());
     if (far_[queue][port.value]->transmit({&frame, 1}) == 1) return true;
     outside().give(address);

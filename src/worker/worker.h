@@ -3,7 +3,8 @@
 //
 // Life: the control thread creates it, attaches one queue per port and starts a thread on run(). A turn (run_once):
 // mailbox, receive and pipeline per port, timers and sweeps, transmit and refill. Idle turns are counted; after some
-// the worker sleeps in poll(2) until a ring or a message wakes it. stop() ends run(); then close() gives all frames
+// the worker sleeps in ppoll(2) until a ring or a message wakes it, or, with ports that have no descriptor (DPDK), naps
+// for microseconds at a time. stop() ends run(); then close() gives all frames
 // back. Without a thread (replay, tests) the caller calls run_once() with a clock of its own.
 #pragma once
 
@@ -88,6 +89,7 @@ class Worker {
   std::vector<base::PortId> ports_;  // that have a queue
   std::uint32_t spin_turns_;
   std::uint32_t idle_turns_ = 0;
+  std::uint32_t nap_us_ = 1;  ///< the next one
   FlowDump* dump_ = nullptr;
   std::uint32_t dump_cursor_ = 0;
   std::uint32_t recheck_cursor_ = 0;

@@ -106,6 +106,18 @@ TEST(Pipeline, PassesAConnectionBothWaysWithItsBytesUnchanged) {
   EXPECT_EQ(rig.missing_frames(), 0U);
 }
 
+TEST(Pipeline, APacketWhoseChecksumIsWrongMovesNoConnection) {
+  TestRig rig(kWebOnly);
+  const Connection web;
+  web.establish(rig);
+  rig.send(kLan, web.from_client(flag::kRst, 101, 0), 0, frame::kBadChecksum);
+  rig.turn();
+  EXPECT_TRUE(rig.received(kWan).empty());
+  EXPECT_EQ(rig.dropped(DropReason::transport_bad_checksum), 1U);
+  EXPECT_EQ(rig.through(kLan, web.from_client(flag::kAck, 101, 901, 10)).size(), 1U) << "it is still established";
+  EXPECT_EQ(rig.missing_frames(), 0U);
+}
+
 TEST(Pipeline, AnswersABlockedSynWithAReset) {
   TestRig rig(kWebOnly);
   const Connection ssh{.server_port = 22};

@@ -59,6 +59,16 @@ TEST(WorkerThreads, LoseNothingWhileRulesAreReloadedUnderThem) {
   EXPECT_EQ(rig.missing_frames(), 0U);
 }
 
+TEST(WorkerThreads, NapWhereNoDescriptorWouldWakeThem) {
+  TestRig rig("pass\n");  // pair ports have none
+  rig.start_threads();
+  const auto& sleeps = rig.worker().tables().counters.sleeps;
+  for (int i = 0; i < 2000 && sleeps.get() < 100; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_GE(sleeps.get(), 100U) << "with sleeps of 100 ms there are 20 in this time";
+  rig.stop_threads();
+  EXPECT_EQ(rig.missing_frames(), 0U);
+}
+
 TEST(WorkerThreads, StopWhileAsleep) {
   TestRig rig("pass\n", {.workers = 2});
   rig.start_threads();

@@ -51,7 +51,7 @@ std::uint32_t AfXdpQueue::receive(frame::Burst& burst) noexcept {
   std::uint64_t bytes = 0;
   for (std::uint32_t i = 0; i < count; ++i) {
     const xdp_desc& slot = socket_.rx.slot(i);
-    burst.push({.address = slot.addr, .length = slot.len, .port = id_, .reserved = {}});
+    burst.push({.address = slot.addr, .length = slot.len, .port = id_, .marks = 0, .reserved = {}});
     held_.remove(slot.addr);
     bytes += slot.len;
   }

@@ -135,7 +135,7 @@ class AfXdpTest : public testing::Test {
     return received;
   }
   frame::Frame make_frame(frame::FramePool& pool, std::uint32_t number, std::uint32_t length = 60) {
-    const frame::Frame frame{.address = pool.take(), .length = length, .port = {}, .reserved = {}};
+    const frame::Frame frame{.address = pool.take(), .length = length, .port = {}, .marks = 0, .reserved = {}};
     const std::vector<std::uint8_t> bytes = Peer::packet(number, length);
     std::memcpy(arena_.data(frame).data(), bytes.data(), bytes.size());
     return frame;

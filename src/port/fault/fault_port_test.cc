@@ -52,7 +52,7 @@ struct Cable {
   }
   /// Sends one packet whose bytes all are `number`.
   void send(Queue& queue, frame::FramePool& pool, std::uint8_t number) {
-    const frame::Frame frame{.address = pool.take(), .length = 60, .port = {}, .reserved = {}};
+    const frame::Frame frame{.address = pool.take(), .length = 60, .port = {}, .marks = 0, .reserved = {}};
     ASSERT_NE(frame.address, frame::FramePool::kNone);
     for (std::uint8_t& byte : arena.data(frame)) byte = number;
     if (queue.transmit({&frame, 1}) == 0) give(frame.address);

@@ -40,7 +40,7 @@ class PairPortTest : public testing::Test {
     queue.reset();
   }
   static frame::Frame make_frame(frame::FramePool& pool, std::uint32_t length) {
-    return {.address = pool.take(), .length = length, .port = {}, .reserved = {}};
+    return {.address = pool.take(), .length = length, .port = {}, .marks = 0, .reserved = {}};
   }
 
   frame::Arena arena_ = frame::Arena::create({.frame_count = 2 * kFramesPerPool, .huge_pages = false}).value();
