@@ -56,6 +56,7 @@ struct PacketBurst {
   alignas(64) std::array<base::RulePathId, kCapacity> paths;  ///< of slots in `goes_on`
   std::array<Outcome, kCapacity> outcomes;                    ///< of the others, from when they are read
   bool one_port = false;                                      ///< all came in by the same
+  bool marked = false;                                        ///< some have a bad checksum
 
   // Bit i: slot i ...
   std::uint64_t open = 0;       ///< is not yet decided
