@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <expected>
 #include <memory>
 #include <string>
@@ -33,22 +34,41 @@ namespace {
 constexpr std::uint64_t kInFlight = 16'384;
 constexpr std::uint64_t kQuietNs = 500'000'000;
 
-/// The longest time between two bursts, or between a turn's begin and its first burst, or its last burst and its end.
+/// Nanoseconds that this thread has had a processor of the machine's operating system for.
+std::uint64_t thread_ns() noexcept {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<std::uint64_t>(time.tv_sec) * base::kNanosPerSecond + static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+/// The longest time between two bursts, or between a turn's begin and its first burst, or its last burst and its end:
+/// by the clock, and by what the thread itself used of it, as other processes take the processor away for longer.
 class GapWatch final : public worker::BurstObserver {
  public:
   void on_decided(const worker::PacketBurst& /*burst*/, const worker::WorkerTables& /*tables*/) override { mark(); }
-  void begin() noexcept { last_ = base::monotonic_ns(); }
+  void begin() noexcept {
+    last_ = base::monotonic_ns();
+    last_own_ = thread_ns();
+  }
   void mark() noexcept {
     const std::uint64_t now = base::monotonic_ns();
     longest_ = std::max(longest_, now - last_);
     last_ = now;
+    const std::uint64_t own = thread_ns();
+    longest_own_ = std::max(longest_own_, own - last_own_);
+    last_own_ = own;
   }
   /// Microseconds; begins anew.
   [[nodiscard]] double take_longest_us() noexcept { return static_cast<double>(std::exchange(longest_, 0)) / 1e3; }
+  [[nodiscard]] double take_longest_own_us() noexcept {
+    return static_cast<double>(std::exchange(longest_own_, 0)) / 1e3;
+  }
 
  private:
   std::uint64_t last_ = 0;
   std::uint64_t longest_ = 0;
+  std::uint64_t last_own_ = 0;
+  std::uint64_t longest_own_ = 0;
 };
 
 /// Established traffic on the calling thread.
@@ -89,6 +109,8 @@ class Traffic {
 struct Outcome {
   std::vector<double> gaps;
   std::vector<double> quiet_gaps;
+  std::vector<double> own_gaps;
+  std::vector<double> quiet_own_gaps;
   std::vector<double> compile_seconds;
 };
 
@@ -119,6 +141,7 @@ base::Result<void> reload_once(Rig& rig, Traffic& traffic, const RuleSource& sou
   control.join();
   outcome.compile_seconds.push_back(seconds);
   outcome.gaps.push_back(traffic.watch().take_longest_us());
+  outcome.own_gaps.push_back(traffic.watch().take_longest_own_us());
   return {};
 }
 
@@ -149,6 +172,7 @@ base::Result<nlohmann::ordered_json> measure_reload(const ReloadOptions& options
       const std::uint64_t until = base::monotonic_ns() + kQuietNs;
       while (base::monotonic_ns() < until) traffic.pass();
       outcome.quiet_gaps.push_back(traffic.watch().take_longest_us());
+      outcome.quiet_own_gaps.push_back(traffic.watch().take_longest_own_us());
       if (auto done = reload_once(rig, traffic, *source, options.flows, outcome); !done) {
         return std::unexpected(std::move(done.error()));
       }
@@ -163,6 +187,8 @@ base::Result<nlohmann::ordered_json> measure_reload(const ReloadOptions& options
   report["longest_gap_us"] = gap.median;
   report["longest_gap_us_spread"] = json_of(gap);
   report["longest_gap_quiet_us_spread"] = json_of(spread_of(outcome.quiet_gaps));
+  report["longest_own_gap_us_spread"] = json_of(spread_of(outcome.own_gaps));
+  report["longest_own_gap_quiet_us_spread"] = json_of(spread_of(outcome.quiet_own_gaps));
   report["compile_seconds_spread"] = json_of(spread_of(outcome.compile_seconds));
   report["machine"] = machine_facts();
   if (const std::uint32_t missing = rig.missing_frames(); missing != 0) {
