@@ -1,6 +1,7 @@
 #include "port/dpdk/dpdk_log.h"
 
 #include <rte_log.h>
+#include <stdio.h>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,7 +1,11 @@
 #include "port/dpdk/dpdk_pool.h"
 
+#include <rte_common.h>
+#include <rte_config.h>
 #include <rte_errno.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_core.h>
+#include <rte_memory.h>
 #include <rte_mempool.h>
 
 #include <atomic>
@@ -15,6 +19,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/mapped_memory.h"
 #include "base/result.h"

@@ -93,5 +93,6 @@ std::string DpdkPort::description() const {
 
 }  // namespace ringplane::port
 
+// NOLINTNEXTLINE(readability-identifier-naming): its name is how it is found
 extern "C" __attribute__((visibility("default"))) const ringplane::port::DpdkLibrary ringplane_dpdk_library{
     .version = RINGPLANE_BUILD, .create = ringplane::port::LoadedDpdkPorts::create};
