@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <expected>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,6 +23,9 @@
 #include "bench/report.h"
 #include "bench/rig.h"
 #include "bench/rule_source.h"
+#include "firewall/policy.h"
+#include "firewall/table.h"
+#include "wire/ip_address.h"
 
 namespace ringplane::bench {
 namespace {
@@ -69,14 +73,44 @@ std::string table_text(std::uint64_t entries, std::uint64_t seed) {
   return text;
 }
 
-/// Seconds from text to policy; the policy is checked to have at least `rules` rules.
-base::Result<double> seconds_to_compile(const std::string& name, const std::string& text, std::size_t rules) {
+/// From text to policy.
+struct Compiled {
+  double seconds = 0;
+  std::shared_ptr<const firewall::Policy> policy;
+};
+
+/// The policy is checked to have at least `rules` rules.
+base::Result<Compiled> compile(const std::string& name, const std::string& text, std::size_t rules) {
   const std::uint64_t begin = base::monotonic_ns();
-  const auto policy = policy_of(name, text);
+  auto policy = policy_of(name, text);
   const std::uint64_t end = base::monotonic_ns();
   if (!policy) return std::unexpected(policy.error());
   if ((*policy)->rule_count() < rules) return base::fail("rules are missing from the compiled policy");
-  return static_cast<double>(end - begin) / 1e9;
+  return Compiled{.seconds = static_cast<double>(end - begin) / 1e9, .policy = std::move(*policy)};
+}
+
+/// Microseconds for one entry more or less, a thousand times: each change is made to what the one before has left, and
+/// is looked at.
+base::Result<std::vector<double>> microseconds_to_change(firewall::AddressTable table, std::uint64_t seed) {
+  constexpr int kChanges = 1000;
+  base::Random random(seed + 1);
+  std::vector<double> taken;
+  firewall::TableEntry entry;
+  for (int i = 0; i < kChanges; ++i) {
+    const bool takes_out = i % 3 == 2;
+    if (!takes_out) {
+      const auto address = wire::IpAddress::from_ipv4(static_cast<std::uint32_t>(random()) | 0xf000'0000);
+      entry.prefix = wire::Prefix::of(wire::Family::kIpv4, address, 32);
+    }
+    const std::uint64_t begin = base::monotonic_ns();
+    firewall::AddressTable changed = takes_out ? table.without(entry.prefix) : table.with(entry);
+    taken.push_back(static_cast<double>(base::monotonic_ns() - begin) / 1e3);
+    if (changed.contains(entry.prefix.family, entry.prefix.address) == takes_out) {
+      return base::fail("a change of the table is not seen in it");
+    }
+    table = std::move(changed);
+  }
+  return taken;
 }
 
 }  // namespace
@@ -88,18 +122,23 @@ base::Result<nlohmann::ordered_json> measure_compile(const CompileOptions& optio
   if (!file) return std::unexpected(std::move(file.error()));
   const std::string table = "set limit table-entries " + std::to_string(options.table_entries + 1) +
                             "\ntable <many> persist file \"" + file->path() + "\"\nblock in from <many>\n";
-  std::vector<double> compile;
+  std::vector<double> compile_seconds;
   std::vector<double> load;
+  std::vector<double> change;
   for (std::uint32_t repetition = 0; repetition < options.repetitions; ++repetition) {
-    const auto compiled = seconds_to_compile(source->name, source->pf_conf, source->rules.size());
+    const auto compiled = compile(source->name, source->pf_conf, source->rules.size());
     if (!compiled) return std::unexpected(compiled.error());
-    const auto loaded = seconds_to_compile("table", table, 1);
+    const auto loaded = compile("table", table, 1);
     if (!loaded) return std::unexpected(loaded.error());
-    compile.push_back(*compiled);
-    load.push_back(*loaded);
+    const auto changed = microseconds_to_change(loaded->policy->ruleset().tables.front().addresses, options.seed);
+    if (!changed) return std::unexpected(changed.error());
+    compile_seconds.push_back(compiled->seconds);
+    load.push_back(loaded->seconds);
+    change.insert(change.end(), changed->begin(), changed->end());
   }
-  const Spread compile_spread = spread_of(std::move(compile));
+  const Spread compile_spread = spread_of(std::move(compile_seconds));
   const Spread load_spread = spread_of(std::move(load));
+  const Spread change_spread = spread_of(std::move(change));
   nlohmann::ordered_json report{{"bench", "compile"}, {"rules", options.rules}};
   report["text_bytes"] = source->pf_conf.size();
   report["compile_seconds"] = compile_spread.median;
@@ -107,6 +146,8 @@ base::Result<nlohmann::ordered_json> measure_compile(const CompileOptions& optio
   report["table_entries"] = options.table_entries;
   report["table_seconds"] = load_spread.median;
   report["table_seconds_spread"] = json_of(load_spread);
+  report["table_change_us"] = change_spread.median;
+  report["table_change_us_spread"] = json_of(change_spread);
   report["machine"] = machine_facts();
   return report;
 }

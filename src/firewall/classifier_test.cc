@@ -121,6 +121,55 @@ TEST(Classifier, decides_as_the_linear_evaluator_over_random_rules_and_packets) 
   EXPECT_GE(agreement.decided * 4, agreement.compared) << "the packets hardly meet the rules: the test shows little";
 }
 
+/// Nested networks of one family, ports and ranges, some interfaces: enough rules for tables of every size.
+std::string many_rules(std::size_t count, base::Random& random) {
+  std::string text = "block all\n";
+  const auto network = [&random](bool wide) {
+    const std::string host = std::to_string(random.below(40)) + (wide ? ":" : ".") + std::to_string(random.below(100));
+    if (wide) return "2001:db8:" + host + "::/" + std::to_string(48 + 16 * random.below(2));
+    return "10." + host + "." + std::to_string(random.below(256)) + "/" + std::to_string(20 + random.below(13));
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    const bool wide = random.below(2) == 0;
+    text += random.below(3) == 0 ? "block in quick" : "pass in";
+    if (random.below(8) == 0) text += random.below(2) == 0 ? " on lan" : " on wan";
+    text += wide ? " inet6 proto tcp from " : " inet proto tcp from ";
+    text += random.below(3) == 0 ? "any" : network(wide);
+    text += " to " + network(wide);
+    if (random.below(2) == 0) text += " port " + std::to_string(1 + random.below(5));
+    if (random.below(8) == 0) text += " flags any";
+    text += "\n";
+  }
+  return text;
+}
+
+TEST(Classifier, decides_as_the_linear_evaluator_among_thousands_of_rules_of_both_families) {
+  const std::uint64_t seed = seed_of_run();
+  SCOPED_TRACE("RINGPLANE_SEED=" + std::to_string(seed));
+  base::Random random(seed);
+  for (const std::size_t count : {500U, 2'000U, 8'000U}) {
+    ParseResult parsed = parse({.name = "many", .text = many_rules(count, random)}, three_ports());
+    ASSERT_TRUE(parsed.ok()) << errors_of(parsed);
+    Classifier classifier(parsed.ruleset);
+    std::vector<MatchKey> keys;
+    for (int i = 0; i < 600; ++i) {
+      const Rule& rule = parsed.ruleset.rules[1 + random.below(parsed.ruleset.rules.size() - 1)];
+      MatchKey key{.source = rule.source.prefix.address,
+                   .destination = rule.destination.prefix.address,
+                   .destination_port = static_cast<std::uint16_t>(random.below(7)),
+                   .port = base::PortId{static_cast<std::uint8_t>(random.below(3))},
+                   .family = rule.family,
+                   .protocol = 6,
+                   .tcp_flags = static_cast<std::uint8_t>(random.below(4) == 0 ? 0x10 : 0x02)};
+      key.destination.bytes[3] ^= static_cast<std::uint8_t>(random.below(4));
+      keys.push_back(key);
+    }
+    Agreement agreement;
+    compare(parsed.ruleset, classifier, keys, nullptr, agreement);
+    if (HasFatalFailure()) return;
+  }
+}
+
 TEST(Classifier, finds_one_rule_among_many_that_differ_by_address_and_port) {
   std::string text = "block all\n";
   for (unsigned i = 0; i < 20'000; ++i) {

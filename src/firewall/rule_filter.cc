@@ -202,14 +202,26 @@ RINGPLANE_AVX512 [[gnu::always_inline]] inline __mmask16 present_avx512(std::uin
   return static_cast<__mmask16>(left >= 16 ? 0xffff : (1U << left) - 1);
 }
 
-/// `kInVectors`: the filter has just kMinWords words.
-template <unsigned kWords, bool kInVectors>
+/// The words at sixteen places of a filter of kPairs * 32 words, without memory.
+template <unsigned kPairs>
+RINGPLANE_AVX512 [[gnu::always_inline]] inline __m512i words_avx512(const __m512i* words, __m512i place) noexcept {
+  __m512i found = _mm512_permutex2var_epi32(words[0], place, words[1]);
+  const __m512i pair = _mm512_srli_epi32(place, 5);
+  for (unsigned i = 1; i < kPairs; ++i) {
+    const __m512i others = _mm512_permutex2var_epi32(words[std::size_t{i} * 2], place, words[std::size_t{i} * 2 + 1]);
+    found = _mm512_mask_mov_epi32(found, _mm512_cmpeq_epi32_mask(pair, RINGPLANE_SET1(i)), others);
+  }
+  return found;
+}
+
+/// `kPairs`: of vectors that hold the whole filter; 0: it is too large for that.
+template <unsigned kWords, unsigned kPairs>
 RINGPLANE_AVX512 [[gnu::always_inline]] inline void filter_avx512(const HeaderBlock<kWords>& block,
                                                                   const Shape<kWords>& shape, std::uint32_t best,
                                                                   const std::uint32_t* words, std::uint32_t shift,
                                                                   RuleProbe& probe) noexcept {
-  const __m512i low_words = _mm512_loadu_si512(words);
-  const __m512i high_words = _mm512_loadu_si512(words + 16);
+  __m512i held[kPairs == 0 ? 1 : kPairs * 2];
+  for (std::size_t i = 0; i < std::size_t{kPairs} * 2; ++i) held[i] = _mm512_loadu_si512(words + i * 16);
   const __m128i by = _mm_cvtsi32_si128(static_cast<int>(shift));
   const __m512i low = _mm512_set1_epi32(31);
   std::uint32_t count = 0;
@@ -217,12 +229,16 @@ RINGPLANE_AVX512 [[gnu::always_inline]] inline void filter_avx512(const HeaderBl
   for (std::uint32_t i = 0; i < block.count; i += 16) {
     const __mmask16 open = _mm512_mask_cmpgt_epu32_mask(present_avx512(block.count, i),
                                                         _mm512_load_si512(&block.best[i]), RINGPLANE_SET1(best));
-    if (!kInVectors && open == 0) continue;
+    if (kPairs == 0 && open == 0) continue;
     asked += static_cast<std::uint32_t>(std::popcount(static_cast<std::uint32_t>(open)));
     const __m512i own = hash_avx512(block, shape, i);
     const __m512i place = _mm512_srl_epi32(own, by);
-    const __m512i word = kInVectors ? _mm512_permutex2var_epi32(low_words, place, high_words)
-                                    : _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), open, place, words, 4);
+    __m512i word;
+    if constexpr (kPairs == 0) {
+      word = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), open, place, words, 4);
+    } else {
+      word = words_avx512<kPairs>(held, place);
+    }
     const __m512i first = _mm512_srlv_epi32(word, _mm512_and_si512(own, low));
     const __m512i second = _mm512_srlv_epi32(word, _mm512_and_si512(_mm512_srli_epi32(own, 5), low));
     const __mmask16 stay = _mm512_mask_test_epi32_mask(open, _mm512_and_si512(first, second), _mm512_set1_epi32(1));
@@ -238,12 +254,14 @@ RINGPLANE_AVX512 [[gnu::always_inline]] inline void filter_avx512(const HeaderBl
 template <unsigned kWords>
 RINGPLANE_AVX512 void survivors_avx512(const HeaderBlock<kWords>& block, const Shape<kWords>& shape, std::uint32_t best,
                                        const std::uint32_t* words, std::uint32_t shift, RuleProbe& probe) noexcept {
-  if (std::uint32_t{1} << (32 - shift) == RuleFilter<kWords>::kMinWords) {
-    filter_avx512<kWords, true>(block, shape, best, words, shift, probe);
-  } else {
-    filter_avx512<kWords, false>(block, shape, best, words, shift, probe);
+  switch (std::uint32_t{1} << (32 - shift)) {
+    case 32: return filter_avx512<kWords, 1>(block, shape, best, words, shift, probe);
+    case 64: return filter_avx512<kWords, 2>(block, shape, best, words, shift, probe);
+    case 128: return filter_avx512<kWords, 4>(block, shape, best, words, shift, probe);
+    default: return filter_avx512<kWords, 0>(block, shape, best, words, shift, probe);
   }
 }
+static_assert(RuleFilter<1>::kMinWords == 32);
 
 RINGPLANE_AVX512 void places_avx512(std::uint32_t buckets, RuleProbe& probe) noexcept {
   const __m512i factor = RINGPLANE_SET1(buckets);

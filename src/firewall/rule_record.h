@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #ifdef __SSE4_1__
-#include <immintrin.h>
+#include <smmintrin.h>
 #endif
 
 #include "base/branchless.h"

@@ -1,136 +1,76 @@
 #include "firewall/table.h"
 
-#include <algorithm>
-#include <bit>
-#include <cstddef>
-#include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
-#include "base/hash.h"
+#include "firewall/prefix_set.h"
 #include "wire/ip_address.h"
 
 namespace ringplane::firewall {
 namespace {
 
-// The contents come from the configuration and load stays at or below one half, so a fixed mix is enough.
-constexpr std::uint64_t kMix = 0x9e3779b97f4a7c15ULL;
-
-std::uint32_t slot_of(std::uint32_t address, std::uint32_t mask) noexcept {
-  return static_cast<std::uint32_t>(base::fold_multiply(address, kMix)) & mask;
-}
-
-std::uint32_t slot_of(const wire::IpAddress& address, std::uint32_t mask) noexcept {
-  const std::uint64_t upper = base::load64(address.bytes.data());
-  const std::uint64_t lower = base::load64(address.bytes.data() + 8);
-  return static_cast<std::uint32_t>(base::fold_multiply(upper ^ kMix, lower ^ 0xbf58476d1ce4e5b9ULL)) & mask;
-}
-
-std::uint32_t ipv4_mask(unsigned length) noexcept {
-  return length == 0 ? 0 : ~std::uint32_t{0} << (32 - length);
-}
-
-template <class Address>
-void insert(std::span<Address> slots, std::uint32_t mask, const Address& address) {
-  std::uint32_t slot = slot_of(address, mask);
-  while (slots[slot] != Address{}) slot = (slot + 1) & mask;
-  slots[slot] = address;
-}
-
-template <class Address>
-bool holds(std::span<const Address> slots, std::uint32_t mask, const Address& address) noexcept {
-  for (std::uint32_t slot = slot_of(address, mask); slots[slot] != Address{}; slot = (slot + 1) & mask) {
-    if (slots[slot] == address) return true;
-  }
-  return false;
+std::vector<TableEntry> entries_but(const PrefixSet& set, const wire::Prefix& prefix) {
+  std::vector<TableEntry> entries = set.entries();
+  std::erase_if(entries, [&prefix](const TableEntry& entry) { return entry.prefix == prefix; });
+  return entries;
 }
 
 }  // namespace
 
 AddressTable AddressTable::build(std::span<const TableEntry> entries) {
-  std::vector<TableEntry> sorted(entries.begin(), entries.end());
-  std::ranges::sort(sorted, [](const TableEntry& a, const TableEntry& b) {
-    return a.prefix != b.prefix ? a.prefix < b.prefix : a.negated > b.negated;
-  });
-  const auto same = std::ranges::unique(sorted, {}, &TableEntry::prefix);
-  sorted.erase(same.begin(), same.end());
-  std::ranges::sort(sorted, [](const TableEntry& a, const TableEntry& b) {
-    if (a.prefix.family != b.prefix.family) return a.prefix.family < b.prefix.family;
-    if (a.prefix.length != b.prefix.length) return a.prefix.length > b.prefix.length;
-    return a.negated < b.negated;
-  });
-
   AddressTable table;
-  table.size_ = sorted.size();
-  for (std::size_t first = 0; first < sorted.size();) {
-    std::size_t end = first + 1;
-    while (end < sorted.size() && sorted[end].prefix.family == sorted[first].prefix.family &&
-           sorted[end].prefix.length == sorted[first].prefix.length && sorted[end].negated == sorted[first].negated) {
-      ++end;
-    }
-    table.add_level(sorted[first].prefix.family, std::span(sorted).subspan(first, end - first));
-    first = end;
-  }
+  table.base_ = std::make_shared<const PrefixSet>(PrefixSet::build(entries));
   return table;
 }
 
-void AddressTable::add_level(wire::Family family, std::span<const TableEntry> entries) {
-  const std::size_t slots = std::bit_ceil(entries.size() * 2);
-  Level level{.length = entries.front().prefix.length,
-              .negated = entries.front().negated,
-              .mask = static_cast<std::uint32_t>(slots - 1)};
-  if (family == wire::Family::kIpv4) {
-    level.first_slot = ipv4_slots_.size();
-    ipv4_slots_.resize(level.first_slot + slots);
-    const std::span own = std::span(ipv4_slots_).subspan(level.first_slot);
-    for (const TableEntry& entry : entries) {
-      const std::uint32_t address = entry.prefix.address.ipv4();
-      if (address == 0) {
-        level.has_zero = true;
-      } else {
-        insert(own, level.mask, address);
-      }
-    }
-    ipv4_levels_.push_back(level);
-    return;
-  }
-  level.first_slot = ipv6_slots_.size();
-  ipv6_slots_.resize(level.first_slot + slots);
-  const std::span own = std::span(ipv6_slots_).subspan(level.first_slot);
-  for (const TableEntry& entry : entries) {
-    if (entry.prefix.address == wire::IpAddress{}) {
-      level.has_zero = true;
-    } else {
-      insert(own, level.mask, entry.prefix.address);
-    }
-  }
-  ipv6_levels_.push_back(level);
+AddressTable AddressTable::changed(std::span<const TableEntry> added, std::span<const TableEntry> removed) const {
+  AddressTable table;
+  table.base_ = base_;
+  table.added_ = PrefixSet::build(added);
+  table.removed_ = PrefixSet::build(removed);
+  return table;
 }
 
-bool AddressTable::level_has_ipv4(const Level& level, std::uint32_t address) const noexcept {
-  address &= ipv4_mask(level.length);
-  if (address == 0) return level.has_zero;
-  return holds(std::span(ipv4_slots_).subspan(level.first_slot), level.mask, address);
+AddressTable AddressTable::with(const TableEntry& entry) const {
+  const TableEntry opposite{.prefix = entry.prefix, .negated = !entry.negated};
+  std::vector<TableEntry> added = entries_but(added_, entry.prefix);
+  std::vector<TableEntry> removed = entries_but(removed_, entry.prefix);
+  if (!base_has(entry)) added.push_back(entry);
+  if (base_has(opposite)) removed.push_back(opposite);
+  return changed(added, removed);
 }
 
-bool AddressTable::level_has_ipv6(const Level& level, const wire::IpAddress& address) const noexcept {
-  const wire::IpAddress masked = wire::Prefix::of(wire::Family::kIpv6, address, level.length).address;
-  if (masked == wire::IpAddress{}) return level.has_zero;
-  return holds(std::span(ipv6_slots_).subspan(level.first_slot), level.mask, masked);
+AddressTable AddressTable::without(const wire::Prefix& prefix) const {
+  const std::vector<TableEntry> added = entries_but(added_, prefix);
+  std::vector<TableEntry> removed = entries_but(removed_, prefix);
+  for (const bool negated : {false, true}) {
+    const TableEntry entry{.prefix = prefix, .negated = negated};
+    if (base_has(entry)) removed.push_back(entry);
+  }
+  return changed(added, removed);
+}
+
+AddressTable AddressTable::folded() const {
+  std::vector<TableEntry> entries = added_.entries();
+  if (base_ != nullptr) {
+    for (const TableEntry& entry : base_->entries()) {
+      if (!removed_.has(entry)) entries.push_back(entry);
+    }
+  }
+  return build(entries);
 }
 
 bool AddressTable::contains(wire::Family family, const wire::IpAddress& address) const noexcept {
-  if (family == wire::Family::kIpv4) {
-    const std::uint32_t number = address.ipv4();
-    for (const Level& level : ipv4_levels_) {
-      if (level_has_ipv4(level, number)) return !level.negated;
-    }
-    return false;
+  PrefixSet::Longest longest;
+  if (base_ != nullptr) {
+    longest = removed_.size() == 0 ? base_->find(family, address) : base_->find_except(family, address, removed_);
   }
-  for (const Level& level : ipv6_levels_) {
-    if (level_has_ipv6(level, address)) return !level.negated;
+  if (added_.size() != 0) {
+    const PrefixSet::Longest added = added_.find(family, address);
+    if (added.length > longest.length) longest = added;
   }
-  return false;
+  return longest.length >= 0 && !longest.negated;
 }
 
 }  // namespace ringplane::firewall

@@ -89,6 +89,58 @@ TEST(AddressTable, agrees_with_a_scan_over_all_prefixes) {
   }
 }
 
+/// Few enough different prefixes that changes meet each other.
+TableEntry random_entry(base::Random& random) {
+  const auto family = random.below(3) == 0 ? wire::Family::kIpv6 : wire::Family::kIpv4;
+  wire::IpAddress address;
+  for (std::size_t byte = 0; byte < (family == wire::Family::kIpv6 ? 16 : 4); ++byte) {
+    address.bytes[byte] = static_cast<std::uint8_t>(random.below(2));
+  }
+  constexpr std::uint8_t kLengths[] = {0, 8, 16, 24, 31, 32};
+  return {.prefix = wire::Prefix::of(family, address, kLengths[random.below(6)]), .negated = random.below(3) == 0};
+}
+
+TEST(AddressTable, after_any_changes_equals_one_built_anew_and_leaves_the_older_ones_alone) {
+  const std::uint64_t seed = base::os_random_seed();
+  SCOPED_TRACE(seed);
+  base::Random random(seed);
+  for (int round = 0; round < 30; ++round) {
+    std::map<wire::Prefix, bool> model;
+    std::vector<TableEntry> entries;
+    for (std::uint64_t i = random.below(40); i > 0; --i) {
+      const TableEntry one = random_entry(random);
+      entries.push_back(one);
+      model[one.prefix] |= one.negated;
+    }
+    AddressTable table = round % 5 == 0 && entries.empty() ? AddressTable() : AddressTable::build(entries);
+    for (int step = 0; step < 60; ++step) {
+      const TableEntry one = random_entry(random);
+      const AddressTable before = table;
+      const bool held = before.contains(one.prefix.family, one.prefix.address);
+      if (random.below(2) == 0) {
+        table = table.with(one);
+        model[one.prefix] = one.negated;
+      } else {
+        table = table.without(one.prefix);
+        model.erase(one.prefix);
+      }
+      ASSERT_EQ(before.contains(one.prefix.family, one.prefix.address), held) << "an older table has changed";
+      if (random.below(20) == 0) {
+        table = table.folded();
+        ASSERT_EQ(table.change_count(), 0U);
+      }
+      entries.clear();
+      for (const auto& [prefix, negated] : model) entries.push_back({.prefix = prefix, .negated = negated});
+      const AddressTable anew = AddressTable::build(entries);
+      ASSERT_EQ(table.size(), anew.size());
+      for (int i = 0; i < 40; ++i) {
+        const wire::Prefix& near = random_entry(random).prefix;
+        ASSERT_EQ(table.contains(near.family, near.address), anew.contains(near.family, near.address));
+      }
+    }
+  }
+}
+
 TEST(TableOverlay, behaves_as_a_set_with_a_limit) {
   const std::uint64_t seed = base::os_random_seed();
   SCOPED_TRACE(seed);

@@ -195,6 +195,7 @@ class TestRig {
   /// Counters of the rule with this label, over all workers.
   struct RuleCounts {
     std::uint64_t packets = 0;
+    std::uint64_t bytes = 0;
     std::uint64_t flows = 0;
   };
   [[nodiscard]] RuleCounts rule(std::string_view label) const {
@@ -206,6 +207,7 @@ class TestRig {
         for (const base::RuleId id : {path.in, path.out}) {
           if (!id.valid() || ruleset.label_of(ruleset.rule(id)) != label) continue;
           counts.packets += path.packets.get();
+          counts.bytes += path.bytes.get();
           counts.flows += path.flows.get();
         }
       }

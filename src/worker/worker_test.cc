@@ -17,6 +17,8 @@
 #include "firewall/linear.h"
 #include "firewall/match_key.h"
 #include "firewall/ruleset.h"
+#include "flow/flow.h"
+#include "flow/flow_table.h"
 #include "wire/arp.h"
 #include "wire/compose.h"
 #include "wire/decode.h"
@@ -26,6 +28,7 @@
 #include "worker/log_record.h"
 #include "worker/mailbox.h"
 #include "worker/packet_burst.h"
+#include "worker/test_connection.h"
 #include "worker/test_rig.h"
 #include "worker/worker_tables.h"
 
@@ -33,54 +36,8 @@ namespace ringplane::worker {
 namespace {
 
 using base::DropReason;
-using Bytes = TestRig::Bytes;
 namespace flag = wire::tcp_flag;
-
-wire::Envelope between(std::uint32_t source, std::uint32_t destination) {
-  return {.ethernet = {.destination = {2, 0, 0, 0, 0, 2}, .source = {2, 0, 0, 0, 0, 1}},
-          .source = wire::IpAddress::from_ipv4(source),
-          .destination = wire::IpAddress::from_ipv4(destination)};
-}
-
-constexpr std::uint32_t kClient = 0x0a000005;
-constexpr std::uint32_t kServer = 0xc000020a;
-
-/// A TCP connection from the client on lan to the server on wan, seen from both ends.
-struct Connection {
-  std::uint16_t client_port = 40000;
-  std::uint16_t server_port = 80;
-  std::uint32_t client = kClient;
-
-  [[nodiscard]] Bytes from_client(std::uint8_t flags, std::uint32_t seq, std::uint32_t ack,
-                                  std::size_t bytes = 0) const {
-    return wire::compose_tcp(between(client, kServer),
-                             {.source_port = client_port,
-                              .destination_port = server_port,
-                              .seq = seq,
-                              .ack = ack,
-                              .flags = flags,
-                              .window = 65535},
-                             {}, Bytes(bytes, 'c'));
-  }
-  [[nodiscard]] Bytes from_server(std::uint8_t flags, std::uint32_t seq, std::uint32_t ack,
-                                  std::size_t bytes = 0) const {
-    return wire::compose_tcp(between(kServer, client),
-                             {.source_port = server_port,
-                              .destination_port = client_port,
-                              .seq = seq,
-                              .ack = ack,
-                              .flags = flags,
-                              .window = 65535},
-                             {}, Bytes(bytes, 's'));
-  }
-  [[nodiscard]] Bytes syn() const { return from_client(flag::kSyn, 100, 0); }
-  /// Sends the three segments of the handshake; how many of them pass.
-  std::size_t shake_hands(TestRig& rig) const {
-    return rig.through(kLan, syn()).size() + rig.through(kWan, from_server(flag::kSyn | flag::kAck, 900, 101)).size() +
-           rig.through(kLan, from_client(flag::kAck, 101, 901)).size();
-  }
-  void establish(TestRig& rig) const { ASSERT_EQ(shake_hands(rig), 3U); }
-};
+using Bytes = TestRig::Bytes;
 
 constexpr const char* kWebOnly =
     "block return label \"default\"\n"
@@ -168,6 +125,45 @@ TEST(Pipeline, MakesOneFlowOfABurstThatHoldsSeveralOfItsPackets) {
   EXPECT_EQ(rig.received(kWan).size(), 3U);
   EXPECT_EQ(rig.flows(), 2U);
   EXPECT_EQ(rig.missing_frames(), 0U);
+}
+
+TEST(Pipeline, KeepsThePacketsOfAFlowInOrderWithinABurst) {
+  // Data, the FIN behind it and data behind that, in one burst beside other flows: the second data is beyond the FIN.
+  TestRig rig(kWebOnly);
+  const Connection connection;
+  connection.establish(rig);
+  std::vector<Connection> others;
+  for (std::uint16_t i = 0; i < 20; ++i) {
+    others.push_back({.client_port = static_cast<std::uint16_t>(2000 + i)});
+    others.back().establish(rig);
+  }
+  const std::uint8_t ack = flag::kAck;
+  const std::uint8_t fin = flag::kFin | flag::kAck;
+  rig.send(kLan, connection.from_client(ack, 101, 901, 10));
+  rig.send(kLan, connection.from_client(ack, 111, 901, 10));
+  for (const Connection& other : others) rig.send(kLan, other.from_client(ack, 101, 901, 5));
+  rig.send(kLan, connection.from_client(fin, 121, 901));
+  rig.send(kLan, connection.from_client(ack, 121, 901));
+  rig.turn(1);
+  EXPECT_EQ(rig.count_received(kWan), 24U);
+  const flow::FlowDetails details = connection.details(rig);
+  EXPECT_EQ(details.packets[0], 6U) << "SYN, ACK and four of the burst";
+  EXPECT_EQ(details.state[0], flow::PeerState::kClosing);
+}
+
+TEST(Pipeline, UdpAnsweredOnceGoesOnBothWays) {
+  TestRig rig(kWebOnly);
+  const auto there =
+      wire::compose_udp(between(kClient, kServer), {.source_port = 5000, .destination_port = 53}, Bytes(30, 'q'));
+  const auto back =
+      wire::compose_udp(between(kServer, kClient), {.source_port = 53, .destination_port = 5000}, Bytes(60, 'a'));
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(rig.through(kLan, there).size(), 1U);
+    EXPECT_EQ(rig.through(kWan, back).size(), 1U);
+  }
+  EXPECT_EQ(rig.flows(), 1U);
+  EXPECT_EQ(rig.rule("dns").packets, 10U);
+  EXPECT_EQ(rig.rule("dns").bytes, 5U * (58 + 88));
 }
 
 TEST(Pipeline, DropsWhatComesInOnTheSideOfItsReceiver) {
@@ -379,80 +375,6 @@ TEST(Workers, CountADropWhenTheOwnersMailboxIsFull) {
   }
   EXPECT_GT(rig.dropped(DropReason::mailbox_full), 0U);
   EXPECT_EQ(rig.missing_frames(), 0U);
-}
-
-TEST(Limits, MaxBoundsTheFlowsOfARule) {
-  TestRig rig("pass in proto tcp keep state (max 3) label \"few\"\npass out\n");
-  for (std::uint16_t i = 0; i < 5; ++i)
-    rig.through(kLan, Connection{.client_port = static_cast<std::uint16_t>(1000 + i)}.syn());
-  EXPECT_EQ(rig.flows(), 3U);
-  EXPECT_EQ(rig.dropped(DropReason::state_limit), 2U);
-  rig.now_ns += 1000 * base::kNanosPerSecond;
-  rig.turn(50);
-  EXPECT_EQ(rig.flows(), 0U);
-  EXPECT_EQ(rig.rule("few").flows, 0U) << "flows that end give their place back";
-  EXPECT_EQ(rig.through(kLan, Connection{}.syn()).size(), 1U);
-}
-
-TEST(Limits, MaxSrcStatesAndNodesBoundTheSources) {
-  TestRig rig("pass in proto tcp keep state (source-track rule, max-src-nodes 2, max-src-states 2)\npass out\n");
-  for (const std::uint32_t client : {1U, 2U, 3U}) {
-    for (std::uint16_t i = 0; i < 3; ++i) {
-      rig.through(kLan,
-                  Connection{.client_port = static_cast<std::uint16_t>(1000 + i), .client = kClient + client}.syn());
-    }
-  }
-  EXPECT_EQ(rig.flows(), 4U) << "two sources with two flows each";
-  EXPECT_EQ(rig.dropped(DropReason::source_limit), 5U);
-}
-
-TEST(Limits, ASourceBeyondItsRateGoesIntoTheTableAndItsFlowsAreFlushed) {
-  TestRig rig(
-      "table <bad> persist\n"
-      "block in quick from <bad> label \"bad\"\n"
-      "pass in proto tcp keep state (max-src-conn-rate 3/10, overload <bad> flush)\n"
-      "pass out\n");
-  for (std::uint16_t i = 0; i < 4; ++i) {
-    EXPECT_EQ(Connection{.client_port = static_cast<std::uint16_t>(1000 + i)}.shake_hands(rig), i < 3 ? 3U : 2U);
-  }
-  rig.turn(50);
-  EXPECT_EQ(rig.worker().tables().counters.overloaded.get(), 1U);
-  EXPECT_EQ(rig.flows(), 0U) << "flush ended them";
-  EXPECT_TRUE(rig.through(kLan, Connection{.client_port = 2000}.syn()).empty());
-  EXPECT_EQ(rig.rule("bad").packets, 1U);
-  EXPECT_EQ(rig.through(kLan, Connection{.client = kClient + 1}.syn()).size(), 1U) << "others are not touched";
-  OverloadEvent event;
-  ASSERT_TRUE(rig.worker().tables().overloads->pop(event)) << "the control thread hears of it";
-  EXPECT_EQ(event.addition.host.address, wire::IpAddress::from_ipv4(kClient));
-  EXPECT_TRUE(event.addition.flush) << "the source's flows of the other workers have to go too";
-  EXPECT_TRUE(event.addition.flush_rule.valid()) << "only those of the rule";
-}
-
-TEST(Limits, AWorkerThatHearsOfAnOverloadWithFlushEndsTheFlowsOfThatSource) {
-  TestRig rig("table <bad> persist\nblock in quick from <bad>\npass proto tcp\n");
-  for (const std::uint32_t client : {1U, 2U}) Connection{.client = kClient + client}.establish(rig);
-  ASSERT_EQ(rig.flows(), 2U);
-  const TableAddition addition{.table = *rig.worker().tables().policy().ruleset().find_table("bad"),
-                               .host = {wire::Family::kIpv4, wire::IpAddress::from_ipv4(kClient + 1)},
-                               .flush = true,
-                               .flush_rule = {}};
-  ASSERT_TRUE(rig.mailbox().from_control.push(
-      {.kind = ControlMessage::Kind::kTableAddition, .change = nullptr, .dump = nullptr, .addition = addition}));
-  rig.turn(50);
-  EXPECT_EQ(rig.flows(), 1U);
-  EXPECT_TRUE(rig.through(kLan, Connection{.client_port = 2000, .client = kClient + 1}.syn()).empty());
-  EXPECT_EQ(rig.through(kLan, Connection{.client_port = 2000, .client = kClient + 2}.syn()).size(), 1U);
-}
-
-TEST(Limits, AConnectionBeyondMaxSrcConnIsEndedAsItIsEstablished) {
-  TestRig rig("pass in proto tcp keep state (max-src-conn 2)\npass out\n");
-  for (std::uint16_t i = 0; i < 4; ++i) {
-    EXPECT_EQ(Connection{.client_port = static_cast<std::uint16_t>(1000 + i)}.shake_hands(rig), i < 2 ? 3U : 2U);
-  }
-  EXPECT_EQ(rig.flows(), 2U);
-  EXPECT_EQ(rig.dropped(DropReason::source_limit), 2U) << "the ACKs that would have established them";
-  Connection{.client = kClient + 1}.establish(rig);
-  EXPECT_EQ(rig.flows(), 3U) << "another source has its own count";
 }
 
 TEST(Worker, WritesOutItsFlowsInSlices) {
