@@ -1,21 +1,12 @@
 // Sixteen records side by side, for AVX-512: words of 16 bytes of sixteen places in memory as four vectors of sixteen
-// 32-bit elements, and back. Only for functions that carry RINGPLANE_AVX512 themselves; whoever calls those has asked
-// base::widest_vectors().
+// 32-bit elements, and back. Only for functions that carry RINGPLANE_AVX512 themselves.
 #pragma once
 
 #ifdef __x86_64__
 #include <cstddef>
 #include <cstdint>
 
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // in avx512fintrin.h itself, GCC PR 105593
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#endif
-#include <immintrin.h>
-
-#define RINGPLANE_AVX512 [[gnu::target("avx512f,avx512vl,avx512bw,avx512dq,avx512cd,avx2,bmi,bmi2")]]
-#define RINGPLANE_AVX512_INLINE \
-  [[gnu::target("avx512f,avx512vl,avx512bw,avx512dq,avx512cd,avx2,bmi,bmi2"), gnu::always_inline]] inline
+#include "base/vector_target.h"
 
 namespace ringplane::base {
 

@@ -23,6 +23,7 @@
 #include <span>
 #include <vector>
 
+#include "base/vector_width.h"
 #include "firewall/compiled_rule.h"
 #include "firewall/decision.h"
 #include "firewall/key_block.h"
@@ -54,7 +55,7 @@ class Classifier {
            spaces_[space_index(way, family)].tuples.size();
   }
   /// For tests: lookups by narrower vectors than the processor has.
-  void use_vectors(VectorWidth width) noexcept { width_ = width; }
+  void use_vectors(base::VectorWidth width) noexcept { width_ = width; }
 
  private:
   static constexpr std::uint32_t kNoRank = 0xffffffff;
@@ -179,7 +180,7 @@ class Classifier {
   std::vector<CompiledRule> rules_;
   RuleTables<HotRule> tables_;        // of IPv4
   RuleTables<WideRule> wide_tables_;  // of IPv6
-  VectorWidth width_ = widest_vectors();
+  base::VectorWidth width_ = base::widest_vectors();
   std::vector<std::uint64_t> port_sets_;
   std::array<Space, 4> spaces_;
   std::vector<bool> is_pure_;                // may be a candidate in a table or space

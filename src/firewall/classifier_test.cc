@@ -13,6 +13,7 @@
 
 #include "base/ids.h"
 #include "base/random.h"
+#include "base/vector_width.h"
 #include "firewall/decision.h"
 #include "firewall/diagnostic.h"
 #include "firewall/key_block.h"
@@ -79,8 +80,9 @@ void compare(const Ruleset& ruleset, Classifier& classifier, const std::vector<M
     ++agreement.compared;
     if (expected.back().rule.valid()) ++agreement.decided;
   }
-  for (const VectorWidth width : {VectorWidth::kPlain, VectorWidth::kAvx2, VectorWidth::kAvx512}) {
-    if (width > widest_vectors()) break;
+  for (const base::VectorWidth width :
+       {base::VectorWidth::kPlain, base::VectorWidth::kAvx2, base::VectorWidth::kAvx512}) {
+    if (width > base::widest_vectors()) break;
     classifier.use_vectors(width);
     classify_all(classifier, keys, overlay, answers);
     for (std::size_t i = 0; i < keys.size(); ++i) {

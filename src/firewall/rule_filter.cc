@@ -4,18 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/vector_target.h"
+#include "base/vector_width.h"
 #include "firewall/rule_record.h"
 #include "firewall/rule_shapes.h"
 #include "firewall/rule_tables.h"
-
-#ifdef __x86_64__
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // in avx512fintrin.h itself, GCC PR 105593
-#endif
-#include <immintrin.h>
-#define RINGPLANE_AVX2 [[gnu::target("avx2,bmi,bmi2")]]
-#define RINGPLANE_AVX512 [[gnu::target("avx512f,avx512vl,avx512bw,avx512dq,avx512cd,avx2,bmi,bmi2,popcnt")]]
-#endif
 
 namespace ringplane::firewall {
 namespace {
@@ -168,9 +161,8 @@ RINGPLANE_AVX2 std::uint32_t hits_avx2(const RuleBuckets& buckets, const std::ui
 
 /// shape_hash() of headers [i, i + 16).
 template <unsigned kWords>
-RINGPLANE_AVX512 [[gnu::always_inline]] inline __m512i hash_avx512(const HeaderBlock<kWords>& block,
-                                                                   const Shape<kWords>& shape,
-                                                                   std::uint32_t i) noexcept {
+RINGPLANE_AVX512_INLINE __m512i hash_avx512(const HeaderBlock<kWords>& block, const Shape<kWords>& shape,
+                                            std::uint32_t i) noexcept {
   __m512i hash = _mm512_setzero_si512();
   for (unsigned word = 0; word < kWords; ++word) {
     const __m512i part =
@@ -191,20 +183,20 @@ RINGPLANE_AVX512 [[gnu::always_inline]] inline __m512i hash_avx512(const HeaderB
   return _mm512_xor_si512(hash, _mm512_srli_epi32(hash, 16));
 }
 
-RINGPLANE_AVX512 [[gnu::always_inline]] inline __m512i indexes_avx512(std::uint32_t first) noexcept {
+RINGPLANE_AVX512_INLINE __m512i indexes_avx512(std::uint32_t first) noexcept {
   return _mm512_add_epi32(RINGPLANE_SET1(first),
                           _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
 }
 
 /// The headers among [i, i + 16) that there are.
-RINGPLANE_AVX512 [[gnu::always_inline]] inline __mmask16 present_avx512(std::uint32_t count, std::uint32_t i) noexcept {
+RINGPLANE_AVX512_INLINE __mmask16 present_avx512(std::uint32_t count, std::uint32_t i) noexcept {
   const std::uint32_t left = count - i;
   return static_cast<__mmask16>(left >= 16 ? 0xffff : (1U << left) - 1);
 }
 
 /// The words at sixteen places of a filter of kPairs * 32 words, without memory.
 template <unsigned kPairs>
-RINGPLANE_AVX512 [[gnu::always_inline]] inline __m512i words_avx512(const __m512i* words, __m512i place) noexcept {
+RINGPLANE_AVX512_INLINE __m512i words_avx512(const __m512i* words, __m512i place) noexcept {
   __m512i found = _mm512_permutex2var_epi32(words[0], place, words[1]);
   const __m512i pair = _mm512_srli_epi32(place, 5);
   for (unsigned i = 1; i < kPairs; ++i) {
@@ -216,10 +208,9 @@ RINGPLANE_AVX512 [[gnu::always_inline]] inline __m512i words_avx512(const __m512
 
 /// `kPairs`: of vectors that hold the whole filter; 0: it is too large for that.
 template <unsigned kWords, unsigned kPairs>
-RINGPLANE_AVX512 [[gnu::always_inline]] inline void filter_avx512(const HeaderBlock<kWords>& block,
-                                                                  const Shape<kWords>& shape, std::uint32_t best,
-                                                                  const std::uint32_t* words, std::uint32_t shift,
-                                                                  RuleProbe& probe) noexcept {
+RINGPLANE_AVX512_INLINE void filter_avx512(const HeaderBlock<kWords>& block, const Shape<kWords>& shape,
+                                           std::uint32_t best, const std::uint32_t* words, std::uint32_t shift,
+                                           RuleProbe& probe) noexcept {
   __m512i held[kPairs == 0 ? 1 : kPairs * 2];
   for (std::size_t i = 0; i < std::size_t{kPairs} * 2; ++i) held[i] = _mm512_loadu_si512(words + i * 16);
   const __m128i by = _mm_cvtsi32_si128(static_cast<int>(shift));
@@ -303,8 +294,8 @@ RINGPLANE_AVX512 std::uint32_t hits_avx512(const RuleBuckets& buckets, const std
   return first;
 }
 
-RINGPLANE_AVX512 [[gnu::always_inline]] inline void compress_avx512(__mmask16 stay, std::uint32_t* column,
-                                                                    std::uint32_t from, std::uint32_t to) noexcept {
+RINGPLANE_AVX512_INLINE void compress_avx512(__mmask16 stay, std::uint32_t* column, std::uint32_t from,
+                                             std::uint32_t to) noexcept {
   _mm512_storeu_si512(column + to, _mm512_maskz_compress_epi32(stay, _mm512_load_si512(column + from)));
 }
 
@@ -356,20 +347,8 @@ RINGPLANE_AVX512 void open_avx512(HeaderBlock<kWords>& block) noexcept {
 
 }  // namespace
 
-VectorWidth widest_vectors() noexcept {
-#ifdef __x86_64__
-  if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
-      __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
-      __builtin_cpu_supports("avx512cd") != 0) {
-    return VectorWidth::kAvx512;
-  }
-  if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("bmi2") != 0) return VectorWidth::kAvx2;
-#endif
-  return VectorWidth::kPlain;
-}
-
 template <unsigned kWords>
-const RuleFilter<kWords>& rule_filter(VectorWidth width) noexcept {
+const RuleFilter<kWords>& rule_filter(base::VectorWidth width) noexcept {
   static constexpr RuleFilter<kWords> kPlain{survivors_plain<kWords>, places_plain, hits_plain, close_up_of<kWords>,
                                              open_of<kWords>};
 #ifdef __x86_64__
@@ -377,14 +356,14 @@ const RuleFilter<kWords>& rule_filter(VectorWidth width) noexcept {
                                             open_of<kWords>};
   static constexpr RuleFilter<kWords> kAvx512{survivors_avx512<kWords>, places_avx512, hits_avx512,
                                               close_up_avx512<kWords>, open_avx512<kWords>};
-  if (width == VectorWidth::kAvx512) return kAvx512;
-  if (width == VectorWidth::kAvx2) return kAvx2;
+  if (width == base::VectorWidth::kAvx512) return kAvx512;
+  if (width == base::VectorWidth::kAvx2) return kAvx2;
 #endif
   static_cast<void>(width);
   return kPlain;
 }
 
-template const RuleFilter<1>& rule_filter<1>(VectorWidth width) noexcept;
-template const RuleFilter<4>& rule_filter<4>(VectorWidth width) noexcept;
+template const RuleFilter<1>& rule_filter<1>(base::VectorWidth width) noexcept;
+template const RuleFilter<4>& rule_filter<4>(base::VectorWidth width) noexcept;
 
 }  // namespace ringplane::firewall

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 
+#include "base/vector_width.h"
 #include "firewall/rule_record.h"
 #include "firewall/rule_tables.h"
 
@@ -73,6 +74,6 @@ struct RuleFilter {
 };
 
 template <unsigned kWords>
-[[nodiscard]] const RuleFilter<kWords>& rule_filter(VectorWidth width) noexcept;
+[[nodiscard]] const RuleFilter<kWords>& rule_filter(base::VectorWidth width) noexcept;
 
 }  // namespace ringplane::firewall

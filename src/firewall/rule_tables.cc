@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/vector_width.h"
 #include "firewall/key_block.h"
 #include "firewall/rule_filter.h"
 #include "firewall/rule_record.h"
@@ -115,7 +116,7 @@ void RuleTables<Rule>::check(HeaderBlock<kWords>& block, const MoreConditions& m
 }
 
 template <class Rule>
-void RuleTables<Rule>::lookup(HeaderBlock<kWords>& block, const MoreConditions& more, VectorWidth width,
+void RuleTables<Rule>::lookup(HeaderBlock<kWords>& block, const MoreConditions& more, base::VectorWidth width,
                               std::span<std::uint32_t> best) const noexcept {
   const RuleFilter<kWords>& filter = rule_filter<kWords>(width);
   RuleProbe probe;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read

@@ -16,6 +16,7 @@
 #include <span>
 #include <vector>
 
+#include "base/vector_width.h"
 #include "firewall/rule_record.h"
 
 namespace ringplane::firewall {
@@ -27,11 +28,6 @@ struct MoreConditions {
   const void* context = nullptr;
   bool (*hold)(const void* context, std::uint32_t index, std::uint32_t slot) noexcept = nullptr;
 };
-
-/// Vectors that lookups may use.
-enum class VectorWidth : std::uint8_t { kPlain, kAvx2, kAvx512 };
-/// The widest that this processor has.
-[[nodiscard]] VectorWidth widest_vectors() noexcept;
 
 struct RuleProbe;
 
@@ -48,7 +44,7 @@ class RuleTables {
 
   /// For each header of the block, best[slot] is the index of the best rule that matches it; what block.best says
   /// (kNone: nothing) if there is none below. Uses the block up.
-  void lookup(HeaderBlock<kWords>& block, const MoreConditions& more, VectorWidth width,
+  void lookup(HeaderBlock<kWords>& block, const MoreConditions& more, base::VectorWidth width,
               std::span<std::uint32_t> best) const noexcept;
 
   [[nodiscard]] bool empty() const noexcept { return tables_.empty(); }
