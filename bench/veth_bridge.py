@@ -67,10 +67,30 @@ chain forward {{
 """
 
 
+LOAD_LIMIT_S = 60
+
+
+class NotLoaded(Exception):
+    """Of a ruleset that nft does not load; with the reason."""
+
+
+def load_nft(space, text):
+    """Seconds that it took."""
+    start = time.monotonic()
+    try:
+        loaded = space.run("nft", "-f", "-", input=text, timeout_s=LOAD_LIMIT_S)
+    except subprocess.TimeoutExpired as late:
+        raise NotLoaded(f"does not load in {LOAD_LIMIT_S} s") from late
+    if loaded.returncode != 0:
+        raise NotLoaded(f"does not load: {loaded.stderr.strip()[:200]}")
+    return time.monotonic() - start
+
+
 class LinuxBridge:
     def __init__(self, lab, nft=None):
         self.space = lab.firewall
         self.nft = nft
+        self.load_seconds = 0.0
 
     def __enter__(self):
         self.space.ip("link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
@@ -78,7 +98,11 @@ class LinuxBridge:
             self.space.ip("link", "set", interface, "master", "br0")
         self.space.ip("link", "set", "br0", "up")
         if self.nft:
-            self.space.run("nft", "-f", "-", input=self.nft, check=True)
+            try:
+                self.load_seconds = load_nft(self.space, self.nft)
+            except NotLoaded:
+                self.__exit__()
+                raise
         return self
 
     def __exit__(self, *_):
@@ -95,7 +119,9 @@ class Ringplane:
         self.rules = rules
 
     def __enter__(self):
+        start = time.monotonic()
         self.firewall = Firewall(self.lab, self.rules, log='file = ""')
+        self.load_seconds = time.monotonic() - start
         return self
 
     def __exit__(self, *_):
@@ -130,17 +156,40 @@ class Costs:
         return seconds, process, machine
 
 
+def compile_blast(lab):
+    """The path of the sender."""
+    path = lab.path("udp_blast")
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "udp_blast.c")
+    subprocess.run(["gcc", "-O2", "-o", path, source], check=True)
+    return path
+
+
+def run_blast(lab, blast, seconds, flows, *first_source):
+    """Datagrams sent, and seconds."""
+    words = lab.client.run(blast, SERVER4, UDP_PORT, seconds, UDP_PAYLOAD_BYTES, flows, *first_source,
+                           check=True).stdout.split()
+    return int(words[0]), float(words[1])
+
+
+def open_sink(lab):
+    """A socket that nobody reads: the server spends little on what arrives, and sends no unreachables."""
+    sink = lab.server.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sink.bind((SERVER4, UDP_PORT))
+    return sink
+
+
 def measure_udp(lab, system, blast, seconds):
     before = received_frames(lab)
     costs = Costs(system)
-    sent = int(lab.client.run(blast, SERVER4, UDP_PORT, seconds, UDP_PAYLOAD_BYTES, UDP_FLOWS, check=True).stdout)
+    sent, sending_s = run_blast(lab, blast, seconds, UDP_FLOWS)
     took, process, machine = costs.read()
     time.sleep(0.1)  # what is still in rings
     arrived = received_frames(lab) - before
-    return {"udp_sent_per_s": sent / seconds, "udp_packets_per_s": arrived / seconds,
+    return {"udp_sent_per_s": sent / sending_s, "udp_packets_per_s": arrived / sending_s,
             "udp_lost": max(0.0, 1 - arrived / sent),
             "udp_process_cpu": process / took, "udp_machine_cpu": machine / took,
-            "udp_machine_ns_per_packet": machine / arrived * 1e9}
+            "udp_machine_ns_per_packet": machine / max(1, arrived) * 1e9}
 
 
 def measure_tcp(lab, system, seconds):
@@ -165,14 +214,9 @@ def wait_until_joined(lab):
 
 def run(rounds, seconds):
     with Lab() as lab:
-        blast = lab.path("udp_blast")
-        subprocess.run(["gcc", "-O2", "-o", blast, os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                                                               "udp_blast.c")], check=True)
+        blast = compile_blast(lab)
         start_iperf3(lab.server)
-        # A socket that nobody reads: the server spends little on what arrives, and sends no unreachables.
-        sink = lab.server.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        sink.bind((SERVER4, UDP_PORT))
+        sink = open_sink(lab)
         systems = {"bridge": lambda: LinuxBridge(lab), "bridge + nftables": lambda: LinuxBridge(lab, NFT),
                    "ringplane stateless": lambda: Ringplane(lab, PF_STATELESS),
                    "ringplane": lambda: Ringplane(lab, PF_STATEFUL)}
@@ -202,11 +246,11 @@ COLUMNS = (("UDP packets/s", "udp_packets_per_s", 1, ",.0f"),
            ("own CPU", "tcp_process_cpu", 1, ".2f"), ("ping us", "ping_us", 1, ".0f"))
 
 
-def table(summary):
-    rows = [["", *(title for title, *_ in COLUMNS)]]
+def table(summary, columns=COLUMNS):
+    rows = [["", *(title for title, *_ in columns)]]
     for name, values in summary.items():
         row = [name]
-        for _, key, factor, form in COLUMNS:
+        for _, key, factor, form in columns:
             numbers = {which: format(values[key][which] * factor, form) for which in ("median", "low", "high")}
             row.append(f"{numbers['median']} ({numbers['low']}-{numbers['high']})")
         rows.append(row)
