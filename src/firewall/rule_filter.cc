@@ -6,6 +6,7 @@
 
 #include "base/vector_target.h"
 #include "base/vector_width.h"
+#include "firewall/key_block.h"
 #include "firewall/rule_record.h"
 #include "firewall/rule_shapes.h"
 #include "firewall/rule_tables.h"

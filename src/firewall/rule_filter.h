@@ -49,7 +49,8 @@ struct RuleBuckets {
     return tag < kTagMask - 1 ? tag : kTagMask - 1;
   }
   [[nodiscard, gnu::always_inline]] static std::uint32_t bucket_of(std::uint32_t hash, std::uint32_t buckets) noexcept {
-    return static_cast<std::uint32_t>((std::uint64_t{hash * 0x9e3779b1U} * buckets) >> 32);
+    const std::uint32_t mixed = hash * 0x9e3779b1U;
+    return static_cast<std::uint32_t>((std::uint64_t{mixed} * buckets) >> 32);
   }
 };
 

@@ -16,14 +16,14 @@ TableOverlay::TableOverlay(std::size_t limit, const base::HashSecret& secret)
 
 std::size_t TableOverlay::find(const Slot& wanted) const noexcept {
   std::size_t at = home(wanted);
-  while (slots_[at].table != kNoTable && !(slots_[at] == wanted)) at = (at + 1) & (slots_.size() - 1);
+  while (!is_free(slots_[at]) && slots_[at] != wanted) at = (at + 1) & (slots_.size() - 1);
   return at;
 }
 
 TableOverlay::Inserted TableOverlay::insert(TableId table, const wire::HostAddress& host) noexcept {
-  const Slot wanted{.address = host.address, .table = table, .family = host.family};
+  const Slot wanted = slot_of(table, host.family, host.address);
   Slot& slot = slots_[find(wanted)];
-  if (slot.table != kNoTable) return Inserted::kPresent;
+  if (!is_free(slot)) return Inserted::kPresent;
   if (size_ == limit_) return Inserted::kFull;
   slot = wanted;
   ++size_;
@@ -31,12 +31,12 @@ TableOverlay::Inserted TableOverlay::insert(TableId table, const wire::HostAddre
 }
 
 bool TableOverlay::erase(TableId table, const wire::HostAddress& host) noexcept {
-  std::size_t hole = find(Slot{.address = host.address, .table = table, .family = host.family});
-  if (slots_[hole].table == kNoTable) return false;
+  std::size_t hole = find(slot_of(table, host.family, host.address));
+  if (is_free(slots_[hole])) return false;
   --size_;
   // Close the gap: move back every later slot of the run whose home does not lie behind the hole.
   const std::size_t mask = slots_.size() - 1;
-  for (std::size_t next = (hole + 1) & mask; slots_[next].table != kNoTable; next = (next + 1) & mask) {
+  for (std::size_t next = (hole + 1) & mask; !is_free(slots_[next]); next = (next + 1) & mask) {
     if (((next - home(slots_[next])) & mask) < ((next - hole) & mask)) continue;
     slots_[hole] = slots_[next];
     hole = next;
@@ -46,14 +46,14 @@ bool TableOverlay::erase(TableId table, const wire::HostAddress& host) noexcept 
 }
 
 void TableOverlay::clear() noexcept {
-  if (size_ == 0) return;  // a reload comes here between two bursts
-  std::ranges::fill(slots_, Slot{});
+  if (size_ == 0) return;
   size_ = 0;
+  if (++epoch_ == 0) std::ranges::fill(slots_, Slot{});
 }
 
 bool TableOverlay::contains(TableId table, wire::Family family, const wire::IpAddress& address) const noexcept {
   if (size_ == 0) return false;
-  return slots_[find(Slot{.address = address, .table = table, .family = family})].table != kNoTable;
+  return !is_free(slots_[find(slot_of(table, family, address))]);
 }
 
 }  // namespace ringplane::firewall

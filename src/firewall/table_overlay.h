@@ -25,6 +25,7 @@ class TableOverlay {
   Inserted insert(TableId table, const wire::HostAddress& host) noexcept;
   /// False if it was not there.
   bool erase(TableId table, const wire::HostAddress& host) noexcept;
+  /// Forgets all, in constant time: a reload comes here between two bursts. (Once in 65,536 calls it walks the slots.)
   void clear() noexcept;
   [[nodiscard]] bool contains(TableId table, wire::Family family, const wire::IpAddress& address) const noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -34,17 +35,20 @@ class TableOverlay {
  private:
   struct Slot {
     wire::IpAddress address;
-    TableId table = kNoTable;  // kNoTable: empty
+    TableId table = kNoTable;  // kNoTable: empty; so it is if it is of an earlier epoch
     wire::Family family = wire::Family::kNone;
-    std::uint8_t zero[3] = {};
-    [[nodiscard]] bool operator==(const Slot& other) const noexcept {
-      return table == other.table && family == other.family && address == other.address;
-    }
+    std::uint8_t zero = 0;
+    std::uint16_t epoch = 0;
+    [[nodiscard]] bool operator==(const Slot& other) const noexcept = default;
   };
   static_assert(sizeof(Slot) == 24);
   [[nodiscard]] std::size_t home(const Slot& slot) const noexcept {
     return base::keyed_hash<24>(&slot, secret_) & (slots_.size() - 1);
   }
+  [[nodiscard]] Slot slot_of(TableId table, wire::Family family, const wire::IpAddress& address) const noexcept {
+    return {.address = address, .table = table, .family = family, .epoch = epoch_};
+  }
+  [[nodiscard]] bool is_free(const Slot& slot) const noexcept { return slot.table == kNoTable || slot.epoch != epoch_; }
   /// The slot that holds `wanted`, or the empty one where it would go.
   [[nodiscard]] std::size_t find(const Slot& wanted) const noexcept;
 
@@ -52,6 +56,7 @@ class TableOverlay {
   base::HashSecret secret_;
   std::size_t limit_;
   std::size_t size_ = 0;
+  std::uint16_t epoch_ = 0;  // clear() begins a new one
 };
 
 }  // namespace ringplane::firewall

@@ -9,10 +9,10 @@
 
 #include "firewall/diagnostic.h"
 #include "firewall/lexer.h"
+#include "firewall/prefix_set.h"
 #include "firewall/ruleset.h"
 #include "firewall/ruleset_draft.h"
 #include "firewall/statement_reader.h"
-#include "firewall/table.h"
 #include "firewall/table_overlay.h"
 #include "wire/ip_address.h"
 

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "base/random.h"
+#include "firewall/prefix_set.h"
 #include "firewall/table_overlay.h"
 #include "wire/ip_address.h"
 
@@ -167,9 +168,25 @@ TEST(TableOverlay, behaves_as_a_set_with_a_limit) {
       ASSERT_EQ(overlay.erase(table, host), model.erase(key) == 1);
     }
     ASSERT_EQ(overlay.size(), model.size());
+    if (random.below(1'000) == 0) {
+      overlay.clear();
+      model.clear();
+    }
   }
-  overlay.clear();
-  EXPECT_EQ(overlay.size(), 0U);
+}
+
+TEST(TableOverlay, forgets_all_however_often_it_is_cleared) {
+  TableOverlay overlay(4, base::secret_from_seed(1));
+  const auto host = [](std::uint32_t number) {
+    return wire::HostAddress{wire::Family::kIpv4, wire::IpAddress::from_ipv4(number)};
+  };
+  for (std::uint32_t round = 0; round < 140'000; ++round) {
+    ASSERT_EQ(overlay.insert(1, host(round % 7)), TableOverlay::Inserted::kNew) << round;
+    ASSERT_TRUE(overlay.contains(1, wire::Family::kIpv4, host(round % 7).address)) << round;
+    overlay.clear();
+    ASSERT_FALSE(overlay.contains(1, wire::Family::kIpv4, host(round % 7).address)) << round;
+    ASSERT_EQ(overlay.size(), 0U);
+  }
 }
 
 }  // namespace

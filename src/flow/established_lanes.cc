@@ -3,9 +3,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/ids.h"
 #include "base/sixteen_lanes.h"
+#include "base/vector_target.h"
+#include "base/vector_width.h"
 #include "flow/established.h"
 #include "flow/flow.h"
+#include "flow/timeouts.h"
+#include "wire/plain_headers.h"
 
 namespace ringplane::flow {
 

@@ -8,9 +8,11 @@
 #include <gtest/gtest.h>
 
 #include "base/drop_reason.h"
+#include "base/hash.h"
 #include "base/random.h"
 #include "flow/conntrack.h"
 #include "flow/flow.h"
+#include "wire/flow_key.h"
 #include "wire/ip_address.h"
 #include "wire/packet.h"
 

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/sixteen_lanes.h"
+#include "base/vector_target.h"
 #include "base/vector_width.h"
 
 namespace ringplane::flow {

@@ -16,6 +16,7 @@
 #include "base/ids.h"
 #include "base/mapped_memory.h"
 #include "base/result.h"
+#include "base/vector_width.h"
 #include "flow/conntrack.h"
 #include "flow/established.h"
 #include "flow/established_lanes.h"

@@ -21,6 +21,7 @@
 #include "base/ids.h"
 #include "base/mapped_memory.h"
 #include "base/random.h"
+#include "base/vector_width.h"
 #include "flow/flow.h"
 #include "flow/flow_index.h"
 #include "flow/flow_table.h"

@@ -21,6 +21,7 @@
 #include "base/ids.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "base/vector_width.h"
 #include "flow/conntrack.h"
 #include "flow/expiry_wheel.h"
 #include "flow/flow.h"

@@ -5,11 +5,15 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/hash.h"
 #include "base/sixteen_lanes.h"
+#include "base/vector_target.h"
 #include "base/vector_width.h"
-#include "wire/decode.h"
+#include "wire/bytes.h"
+#include "wire/flow_key.h"
 #include "wire/packet.h"
 #include "wire/plain_ipv4.h"
+#include "wire/tcp.h"
 
 namespace ringplane::wire {
 namespace {

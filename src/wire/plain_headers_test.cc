@@ -16,8 +16,10 @@
 #include "wire/checksum.h"
 #include "wire/compose.h"
 #include "wire/decode.h"
+#include "wire/flow_key.h"
 #include "wire/ip_address.h"
 #include "wire/packet.h"
+#include "wire/plain_ipv4.h"
 
 namespace ringplane::wire {
 namespace {
