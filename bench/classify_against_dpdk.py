@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Classification by Ringplane against DPDK's rte_acl, on the same ClassBench sets and traces, in one run.
 
-    bench/classify_against_dpdk.py [--rounds 5] [--seconds 0.3] [--traces u x] [--all] [--json FILE] [SET...]
+    bench/classify_against_dpdk.py [SET...] [--all] [--traces u x] [--rounds 5] [--seconds 0.3] [--json FILE]
 
 Per set and trace, round after round: `ringplane bench classify`, then dpdk_classify (bench/dpdk_classify.c, compiled
 here), both on the same processor, so that a busy neighbour falls on both alike. The ratio of a round is that of two

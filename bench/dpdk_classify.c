@@ -243,6 +243,7 @@ static uint64_t count_mismatches(const struct rte_acl_ctx* rules, const struct t
 /// Millions of lookups per second, over the whole trace again and again.
 static double measure(struct rte_acl_ctx* rules, const struct trace* trace, double seconds, uint32_t* answers) {
   if (rte_acl_set_ctx_classify(rules, trace->which) != 0) return 0;
+  ask_for_all(rules, trace, answers);  // somebody else had the caches
   uint64_t lookups = 0;
   const double begin = now_s();
   double now = begin;
@@ -254,6 +255,7 @@ static double measure(struct rte_acl_ctx* rules, const struct trace* trace, doub
   return (double)lookups / (now - begin) / 1e6;
 }
 
+/// The most mismatches that any of them had.
 static uint64_t choose_fastest(struct rte_acl_ctx* rules, struct trace* trace, uint32_t* answers) {
   struct trace fastest = *trace;
   uint64_t mismatches = 0;
@@ -263,7 +265,8 @@ static uint64_t choose_fastest(struct rte_acl_ctx* rules, struct trace* trace, u
     trace->which = kAlgorithms[i].which;
     trace->algorithm = kAlgorithms[i].name;
     for (trace->burst = kMaxBurst / 2; trace->burst <= kMaxBurst; trace->burst *= 2) {
-      mismatches += count_mismatches(rules, trace, answers);
+      const uint64_t wrong = count_mismatches(rules, trace, answers);
+      if (wrong > mismatches) mismatches = wrong;
       const double rate = measure(rules, trace, kSampleMs / 1e3, answers);
       if (rate <= best) continue;
       best = rate;
