@@ -22,8 +22,10 @@ MAY_INCLUDE = {
 }
 # A port moves frames; of headers it knows how an address and a big-endian number look, and no more.
 PORT_MAY_SEE = {"wire/ip_address.h", "wire/bytes.h"}
-# System headers with one door: pattern of the include -> folder that may have it.
-ONE_DOOR = {r"linux/if_xdp\.h|linux/bpf\.h|bpf/.*": "src/port/af_xdp/", r"rte_.*": "src/port/dpdk/"}
+# Where DPDK's structures are handled. bench/ has programs of its own, which compare with it.
+DPDK_PLACES = ("src/port/dpdk/", "bench/dpdk_")
+# System headers with one door: pattern of the include -> beginnings of the paths that may have it.
+ONE_DOOR = {r"linux/if_xdp\.h|linux/bpf\.h|bpf/.*": ("src/port/af_xdp/",), r"rte_.*": DPDK_PLACES}
 HEAVY_HEADERS = {"regex", "iostream", "filesystem", "functional", "chrono"}
 HEAVY_ALLOWED = {
     "src/control/replay.h": "a sink for each line; included by two files",
@@ -33,7 +35,6 @@ HEAVY_ALLOWED = {
 BANNED_NAMES = {"util", "utils", "common", "misc", "helper", "helpers", "manager", "core", "lib", "impl"}
 BANNED_WORDS = {"mbuf", "skb", "mempool", "lcore", "fifo", "adapter", "acl", "batch", "session", "ctx", "stats", "pkt"}
 NAMES_OF_OTHERS = {"XDP_FLAGS_SKB_MODE", "skb_prog_id"}  # the kernel's
-# DPDK's own names, where its structures are handled.
 NAMES_OF_DPDK = re.compile(r"rte_\w+|RTE_\w+|pkt_len|mbuf_data_room_size")
 FILE_LINES = 600
 FUNCTION_LINES = 80
@@ -155,9 +156,9 @@ def one_door(tree):
     """The kernel's and DPDK's ring headers are seen by one folder each, so that either can be left out of a build."""
     for path in tree.sources():
         for line, quote, name in tree.includes(path):
-            for pattern, folder in ONE_DOOR.items():
-                if quote == "<" and re.fullmatch(pattern, name) and not path.startswith(folder):
-                    yield path, line, f"only {folder} may include <{name}>"
+            for pattern, places in ONE_DOOR.items():
+                if quote == "<" and re.fullmatch(pattern, name) and not path.startswith(places):
+                    yield path, line, f"only {places[0]} may include <{name}>"
 
 
 def light_headers(tree):
@@ -235,7 +236,7 @@ def glossary(tree):
             if re.match(r"\s*#\s*include", line):
                 continue
             for name in re.findall(r"[A-Za-z_]\w*", line):
-                if path.startswith("src/port/dpdk/") and NAMES_OF_DPDK.fullmatch(name):
+                if path.startswith(DPDK_PLACES) and NAMES_OF_DPDK.fullmatch(name):
                     continue
                 words = {w.lower() for w in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
                 for word in sorted(words & BANNED_WORDS) if name not in NAMES_OF_OTHERS else []:
@@ -380,6 +381,7 @@ CASES = [
     ("include_direction", {"src/flow/x.cc": '#include "flow.h"\n'}),
     ("one_door", {"src/worker/x.cc": "#include <linux/if_xdp.h>\n"}),
     ("one_door", {"src/worker/x.cc": "#include <rte_ring.h>\n"}),
+    ("one_door", {"bench/x.c": "#include <rte_ring.h>\n"}),
     ("light_headers", {"src/base/drop_reason.h": "#include <chrono>\n" + CLEAN["src/base/drop_reason.h"]}),
     ("dead_files", {"src/base/lonely.h": "#pragma once\n"}),
     ("dead_files", {"src/base/attic/x.cc": "int x;\n"}),
@@ -390,6 +392,7 @@ CASES = [
     ("names", {"src/base/string_util.cc": "int x;\n"}),
     ("glossary", {"src/base/x.cc": "int mbuf_count = 0;\n"}),
     ("glossary", {"src/base/x.cc": "struct SessionTable {};\n"}),
+    ("glossary", {"bench/x.c": "int rte_acl_x = 0;\n"}),
     ("burst_path", {"src/worker/track_stage.cc": "void f() {\n  g(std::string(x));\n}\n"}),
     ("burst_path", {"src/worker/pipeline.cc": "void f() {\n  auto* x = new int;\n}\n"}),
     ("burst_path", {"src/flow/flow_table.cc": "void FlowTable::find() {\n  list.push_back(1);\n}\n"}),

@@ -24,6 +24,7 @@
 #include "bench/rig.h"
 #include "bench/rule_source.h"
 #include "firewall/policy.h"
+#include "firewall/prefix_set.h"
 #include "firewall/table.h"
 #include "wire/ip_address.h"
 

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/drop_reason.h"
+#include "base/ids.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "bench/drive.h"

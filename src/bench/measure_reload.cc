@@ -1,5 +1,7 @@
 #include "bench/measure_reload.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstddef>

@@ -20,6 +20,7 @@
 #include "firewall/rule_tables.h"
 #include "firewall/ruleset.h"
 #include "wire/ip_address.h"
+#include "wire/packet.h"
 
 namespace ringplane::firewall {
 namespace {

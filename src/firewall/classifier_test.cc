@@ -22,7 +22,6 @@
 #include "firewall/parser.h"
 #include "firewall/policy.h"
 #include "firewall/random_rules.h"
-#include "firewall/rule_tables.h"
 #include "firewall/ruleset.h"
 #include "firewall/table_overlay.h"
 #include "wire/ip_address.h"

@@ -1,10 +1,12 @@
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "base/drop_reason.h"
 #include "base/ids.h"
 #include "firewall/decision.h"
 #include "firewall/match_key.h"
+#include "firewall/ruleset.h"
 #include "flow/conntrack.h"
 #include "wire/packet.h"
 #include "worker/decide_paths.h"

@@ -19,6 +19,7 @@
 #include "firewall/ruleset.h"
 #include "flow/flow.h"
 #include "flow/flow_table.h"
+#include "frame/frame.h"
 #include "wire/arp.h"
 #include "wire/compose.h"
 #include "wire/decode.h"
