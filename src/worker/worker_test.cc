@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/drop_reason.h"
 #include "base/random.h"
+#include "base/vector_width.h"
 #include "firewall/decision.h"
 #include "firewall/linear.h"
 #include "firewall/match_key.h"
@@ -128,43 +129,65 @@ TEST(Pipeline, MakesOneFlowOfABurstThatHoldsSeveralOfItsPackets) {
   EXPECT_EQ(rig.missing_frames(), 0U);
 }
 
-TEST(Pipeline, KeepsThePacketsOfAFlowInOrderWithinABurst) {
-  // Data, the FIN behind it and data behind that, in one burst beside other flows: the second data is beyond the FIN.
-  TestRig rig(kWebOnly);
+/// The short way has a form for wide vectors and one without: the same must come of both.
+class ShortWay : public testing::TestWithParam<base::VectorWidth> {
+ protected:
+  void SetUp() override {
+    if (GetParam() > base::widest_vectors()) GTEST_SKIP() << "this processor has no vectors that wide";
+    rig_.worker().tables().vectors = GetParam();
+  }
+  TestRig rig_{kWebOnly};
+};
+INSTANTIATE_TEST_SUITE_P(Widths, ShortWay, testing::Values(base::VectorWidth::kPlain, base::VectorWidth::kAvx512));
+
+TEST_P(ShortWay, KeepsThePacketsOfAFlowInOrderWithinABurst) {
+  // Data, more data and the FIN behind it, in one burst beside other flows; the last segment stands at the FIN.
   const Connection connection;
-  connection.establish(rig);
+  connection.establish(rig_);
   std::vector<Connection> others;
   for (std::uint16_t i = 0; i < 20; ++i) {
     others.push_back({.client_port = static_cast<std::uint16_t>(2000 + i)});
-    others.back().establish(rig);
+    others.back().establish(rig_);
   }
   const std::uint8_t ack = flag::kAck;
   const std::uint8_t fin = flag::kFin | flag::kAck;
-  rig.send(kLan, connection.from_client(ack, 101, 901, 10));
-  rig.send(kLan, connection.from_client(ack, 111, 901, 10));
-  for (const Connection& other : others) rig.send(kLan, other.from_client(ack, 101, 901, 5));
-  rig.send(kLan, connection.from_client(fin, 121, 901));
-  rig.send(kLan, connection.from_client(ack, 121, 901));
-  rig.turn(1);
-  EXPECT_EQ(rig.count_received(kWan), 24U);
-  const flow::FlowDetails details = connection.details(rig);
+  rig_.send(kLan, connection.from_client(ack, 101, 901, 10));
+  rig_.send(kLan, connection.from_client(ack, 111, 901, 10));
+  for (const Connection& other : others) rig_.send(kLan, other.from_client(ack, 101, 901, 5));
+  rig_.send(kLan, connection.from_client(fin, 121, 901));
+  rig_.send(kLan, connection.from_client(ack, 121, 901));
+  rig_.turn(1);
+  EXPECT_EQ(rig_.count_received(kWan), 24U);
+  const flow::FlowDetails details = connection.details(rig_);
   EXPECT_EQ(details.packets[0], 6U) << "SYN, ACK and four of the burst";
   EXPECT_EQ(details.state[0], flow::PeerState::kClosing);
 }
 
-TEST(Pipeline, UdpAnsweredOnceGoesOnBothWays) {
-  TestRig rig(kWebOnly);
+TEST_P(ShortWay, UdpAnsweredOnceGoesOnBothWays) {
   const auto there =
       wire::compose_udp(between(kClient, kServer), {.source_port = 5000, .destination_port = 53}, Bytes(30, 'q'));
   const auto back =
       wire::compose_udp(between(kServer, kClient), {.source_port = 53, .destination_port = 5000}, Bytes(60, 'a'));
   for (int i = 0; i < 5; ++i) {
-    EXPECT_EQ(rig.through(kLan, there).size(), 1U);
-    EXPECT_EQ(rig.through(kWan, back).size(), 1U);
+    EXPECT_EQ(rig_.through(kLan, there).size(), 1U);
+    EXPECT_EQ(rig_.through(kWan, back).size(), 1U);
   }
-  EXPECT_EQ(rig.flows(), 1U);
-  EXPECT_EQ(rig.rule("dns").packets, 10U);
-  EXPECT_EQ(rig.rule("dns").bytes, 5U * (58 + 88));
+  EXPECT_EQ(rig_.flows(), 1U);
+  EXPECT_EQ(rig_.rule("dns").packets, 10U);
+  EXPECT_EQ(rig_.rule("dns").bytes, 5U * (58 + 88));
+}
+
+TEST_P(ShortWay, ASegmentOutOfTheWindowIsDroppedAndTheOthersOfItsBurstPass) {
+  const Connection connection;
+  connection.establish(rig_);
+  rig_.send(kLan, connection.from_client(flag::kAck, 101, 901, 10));
+  rig_.send(kLan, connection.from_client(flag::kAck, 101 + 200'000, 901, 10));
+  rig_.send(kLan, connection.from_client(flag::kAck, 111, 901 + 5'000'000, 10));
+  rig_.send(kLan, connection.from_client(flag::kAck, 111, 901, 10));
+  rig_.turn(1);
+  EXPECT_EQ(rig_.count_received(kWan), 2U);
+  EXPECT_EQ(rig_.dropped(DropReason::tcp_out_of_window), 2U);
+  EXPECT_EQ(connection.details(rig_).packets[0], 4U);
 }
 
 TEST(Pipeline, DropsWhatComesInOnTheSideOfItsReceiver) {
