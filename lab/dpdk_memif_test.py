@@ -45,7 +45,9 @@ class Client(unittest.TestCase):
         sockets = [lab.path(f"memif{number}.sock") for number in (0, 1)]
         source = lab.testpmd(f"net_memif0,role=server,id=0,socket={sockets[0]},socket-abstract=no", mode="txonly", held=True)
         sink = lab.testpmd(f"net_memif0,role=server,id=1,socket={sockets[1]},socket-abstract=no", mode="rxonly", held=True)
-        wait_until(lambda: all(os.path.exists(path) for path in sockets), "no sockets")
+        # The sockets are there before the ports behind them are, and a client that comes between is sent away for good.
+        for peer in (source, sink):
+            peer.wait_for_prompt()
         config = lab.config(*(f"net_memif{i},role=client,id={i},socket={sockets[i]},socket-abstract=no" for i in (0, 1)))
         firewall = Firewall(lab, "pass\n", config=config)
         testpmd.wait_for_links(firewall)

@@ -43,6 +43,11 @@ class Testpmd:
         self.program.process.stdin.write(words.encode() + b"\n")
         self.program.process.stdin.flush()
 
+    def wait_for_prompt(self):
+        """A held one has started its ports."""
+        wait_until(lambda: "testpmd>" in self.program.output() or not self.program.running(),
+                   f"testpmd does not start:\n{self.program.output()}", timeout_s=20)
+
     def wait_until_forwarding(self):
         """All links are up and the forwarding has begun."""
         wait_until(lambda: "Port statistics" in self.program.output() or not self.program.running(),
