@@ -14,6 +14,7 @@
 #include "firewall/diagnostic.h"
 #include "firewall/match_key.h"
 #include "firewall/parser.h"
+#include "firewall/prefix_set.h"
 #include "firewall/ruleset.h"
 #include "firewall/table.h"
 #include "firewall/table_overlay.h"
