@@ -10,13 +10,16 @@
 #include <utility>
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 
+#include "base/memory_file.h"
 #include "base/result.h"
 
 namespace ringplane::base {
 namespace {
 
 constexpr std::uint64_t kHugePageBytes = std::uint64_t{2} << 20;
+constexpr int kCollapse = 25;  // MADV_COLLAPSE, which the C library of Debian 12 does not know yet
 
 std::uint64_t round_up_to_huge(std::uint64_t bytes) noexcept {
   return (bytes + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
@@ -90,6 +93,38 @@ Result<MappedMemory> MappedMemory::map(std::uint64_t bytes, bool huge_pages, boo
   if (prefault && madvise(memory.base_, bytes, MADV_POPULATE_WRITE) != 0 && errno == ENOMEM) {
     return fail(too_little(what, bytes, "and they are not there to be touched", remedy));
   }
+  return memory;
+}
+
+Result<MappedMemory> MappedMemory::map_file(int file, std::uint64_t bytes, bool huge_pages, std::string_view what,
+                                            std::string_view remedy) {
+  MappedMemory memory;
+  const std::uint64_t whole = round_up_to_huge(bytes);
+  struct stat about{};
+  const std::uint64_t present = fstat(file, &about) == 0 ? static_cast<std::uint64_t>(about.st_blocks) * 512 : 0;
+  const std::uint64_t available = available_bytes();
+  if (!is_on_huge_pages(file) && bytes > present + available) {
+    return fail(too_little(what, bytes - present, "and only " + std::to_string(available >> 20) + " MiB are available",
+                           remedy));
+  }
+  memory.mapped_bytes_ = whole + kHugePageBytes;  // room to begin on a huge page
+  void* at = mmap(nullptr, memory.mapped_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED) return fail("cannot map " + std::string(what) + ": " + std::strerror(errno));
+  memory.mapped_ = at;
+  const auto address = reinterpret_cast<std::uintptr_t>(at);
+  memory.base_ = static_cast<std::byte*>(at) + (round_up_to_huge(address) - address);
+  if (mmap(memory.base_, whole, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) == MAP_FAILED) {
+    return fail("cannot map the memory file of " + std::string(what) + ": " + std::strerror(errno));
+  }
+  memory.pages_ = is_on_huge_pages(file) ? PageKind::kHuge : PageKind::kPlain;
+  const bool wants_transparent = huge_pages && memory.pages_ == PageKind::kPlain;
+  if (wants_transparent) (void)madvise(memory.base_, whole, MADV_HUGEPAGE);
+  if (madvise(memory.base_, whole, MADV_POPULATE_WRITE) != 0 && errno == ENOMEM) {
+    return fail(too_little(what, bytes, "and they are not there to be touched", remedy));
+  }
+  // Files of memory get transparent huge pages by themselves only where the administrator said so
+  // (transparent_hugepage/shmem_enabled); asking for each range works everywhere since Linux 6.1.
+  if (wants_transparent && madvise(memory.base_, whole, kCollapse) == 0) memory.pages_ = PageKind::kTransparentHuge;
   return memory;
 }
 

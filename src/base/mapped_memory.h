@@ -28,6 +28,9 @@ class MappedMemory {
   /// flows.limit") if there is not that much memory. With `prefault` every page is touched.
   [[nodiscard]] static Result<MappedMemory> map(std::uint64_t bytes, bool huge_pages, bool prefault,
                                                 std::string_view what, std::string_view remedy);
+  /// Maps `bytes` of a memory file (memory_file.h), which may be closed afterwards; what lies in it stays as it is.
+  [[nodiscard]] static Result<MappedMemory> map_file(int file, std::uint64_t bytes, bool huge_pages,
+                                                     std::string_view what, std::string_view remedy);
   MappedMemory(MappedMemory&& other) noexcept;
   MappedMemory& operator=(MappedMemory&& other) noexcept;
   ~MappedMemory();

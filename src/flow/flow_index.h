@@ -12,6 +12,7 @@
 // keyed.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -139,6 +140,8 @@ class FlowIndex {
   enum class Placed : std::uint8_t { kPlaced, kDisplaced, kFull };
   /// Adds an entry; the caller has made sure that there is none for the same key.
   [[nodiscard]] Placed place(std::uint64_t hash, std::uint32_t record) noexcept;
+  /// Removes all.
+  void clear() noexcept { std::ranges::fill(buckets_, IndexBucket{}); }
   /// Removes the entry of `record`; false if there is none.
   bool remove(std::uint64_t hash, std::uint32_t record) noexcept;
 

@@ -60,21 +60,34 @@ base::Result<std::unique_ptr<FlowTable>> FlowTable::create(const FlowTableOption
         "a flow table holds 1 to " + std::to_string(kMaxFlows) + " flows, not " + std::to_string(options.capacity),
         base::ErrorKind::kBadConfiguration);
   }
-  const std::uint64_t bytes = base::MappedMemory::bytes_for<IndexBucket>(FlowIndex::buckets_for(options.capacity)) +
-                              base::MappedMemory::bytes_for<Flow>(options.capacity) +
-                              base::MappedMemory::bytes_for<WheelLinks>(options.capacity) +
-                              base::MappedMemory::bytes_for<Ledger>(options.capacity) +
-                              base::MappedMemory::bytes_for<AddressPair>(options.capacity);
-  auto memory = base::MappedMemory::map(bytes, options.huge_pages, options.prefault, "the flow table",
-                                        "lower flows.limit or `set limit states`");
+  const std::uint64_t bytes = bytes_for(options.capacity);
+  constexpr const char* kWhat = "the flow table";
+  constexpr const char* kRemedy = "lower flows.limit or `set limit states`";
+  auto memory = options.memory_file < 0
+                    ? base::MappedMemory::map(bytes, options.huge_pages, options.prefault, kWhat, kRemedy)
+                    : base::MappedMemory::map_file(options.memory_file, bytes, options.huge_pages, kWhat, kRemedy);
   if (!memory) return std::unexpected(std::move(memory.error()));
-  return std::unique_ptr<FlowTable>(new FlowTable(options, std::move(*memory), tick_of(now_ns)));
+  const Tick now = tick_of(now_ns);
+  std::unique_ptr<FlowTable> table(new FlowTable(options, std::move(*memory), now));
+  if (table->head_->layout != 0) table->inherited_ = table->inherit(now);
+  table->head_->capacity = options.capacity;
+  table->head_->secret = options.secret;
+  table->head_->layout = kLayout;
+  return table;
+}
+
+std::uint64_t FlowTable::bytes_for(std::uint32_t capacity) noexcept {
+  return base::MappedMemory::bytes_for<Head>(1) +
+         base::MappedMemory::bytes_for<IndexBucket>(FlowIndex::buckets_for(capacity)) +
+         base::MappedMemory::bytes_for<Flow>(capacity) + base::MappedMemory::bytes_for<WheelLinks>(capacity) +
+         base::MappedMemory::bytes_for<Ledger>(capacity) + base::MappedMemory::bytes_for<AddressPair>(capacity);
 }
 
 FlowTable::FlowTable(const FlowTableOptions& options, base::MappedMemory memory, Tick now) noexcept
     : memory_(std::move(memory)),
       secret_(options.secret),
       capacity_(options.capacity),
+      head_(memory_.take<Head>(1).data()),
       index_(memory_.take<IndexBucket>(FlowIndex::buckets_for(options.capacity))),
       flows_(memory_.take<Flow>(options.capacity)),
       links_(memory_.take<WheelLinks>(options.capacity)),
@@ -114,7 +127,7 @@ std::uint64_t FlowTable::look_up_elsewhere(std::span<const std::uint64_t> hashes
 // --- beginning -------------------------------------------------------------------------------------------------------
 
 std::uint32_t FlowTable::take_record() noexcept {
-  if (free_ == ExpiryWheel::kNone) return fresh_ < capacity_ ? fresh_++ : ExpiryWheel::kNone;
+  if (free_ == ExpiryWheel::kNone) return head_->fresh < capacity_ ? head_->fresh++ : ExpiryWheel::kNone;
   const std::uint32_t record = std::exchange(free_, links_[free_].next);
   if (free_ != ExpiryWheel::kNone) {  // for whoever takes the next one
     __builtin_prefetch(&flows_[free_], 1);
@@ -142,16 +155,16 @@ InsertResult FlowTable::begin(const wire::Packet& packet, std::uint64_t hash, co
   std::uint32_t record = take_record();
   if (record == ExpiryWheel::kNone && evict(1, tick_of(now_ns)) != 0) record = take_record();
   if (record == ExpiryWheel::kNone) {
-    counters_.full.add(1);
+    head_->counters.full.add(1);
     return {InsertOutcome::kFull, {}};
   }
   const FlowIndex::Placed placed = index_.place(hash, record);
   if (placed == FlowIndex::Placed::kFull) {
     free_record(record);
-    counters_.full.add(1);
+    head_->counters.full.add(1);
     return {InsertOutcome::kFull, {}};
   }
-  if (placed == FlowIndex::Placed::kDisplaced) counters_.displaced.add(1);
+  if (placed == FlowIndex::Placed::kDisplaced) head_->counters.displaced.add(1);
 
   Flow& flow = flows_[record] = Flow{};
   flow.addresses = key.family == wire::Family::kIpv4 ? key.packed_ipv4() : hash;
@@ -169,7 +182,7 @@ InsertResult FlowTable::begin(const wire::Packet& packet, std::uint64_t hash, co
   count(record, wire::Direction::kOriginal, packet.ip_length);
   link(record);
   size_.add(1);
-  counters_.inserted.add(1);
+  head_->counters.inserted.add(1);
   return {InsertOutcome::kInserted, {record}};
 }
 
@@ -300,7 +313,7 @@ void FlowTable::end(std::span<const EndedFlow> ended) noexcept {
   for (std::size_t i = 0; i < ended.size(); ++i) {
     index_.remove(hashes[i], ended[i].id.value);
     free_record(ended[i].id.value);
-    counters_.ended[static_cast<std::size_t>(ended[i].cause)].add(1);
+    head_->counters.ended[static_cast<std::size_t>(ended[i].cause)].add(1);
   }
   size_.subtract(ended.size());
 }
@@ -398,15 +411,15 @@ std::uint32_t FlowTable::sweep(Tick now, std::uint32_t budget) noexcept {
       return set.adaptive_end_flows > set.adaptive_start_flows && size() > set.adaptive_start_flows;
     });
     const std::uint64_t elapsed = std::min(now - swept_, kSweepTicks);
-    const std::uint64_t more = (fresh_ * elapsed + kSweepTicks - 1) / kSweepTicks;
-    sweep_owed_ = shrunk ? static_cast<std::uint32_t>(std::min(sweep_owed_ + more, std::uint64_t{fresh_})) : 0;
+    const std::uint64_t more = (head_->fresh * elapsed + kSweepTicks - 1) / kSweepTicks;
+    sweep_owed_ = shrunk ? static_cast<std::uint32_t>(std::min(sweep_owed_ + more, std::uint64_t{head_->fresh})) : 0;
     swept_ = now;
   }
   const std::uint32_t records = std::min(sweep_owed_, budget);
   sweep_owed_ -= records;
   for (std::uint32_t i = 0; i < records; ++i) {
-    if (++sweep_cursor_ >= fresh_) sweep_cursor_ = 0;
-    __builtin_prefetch(&flows_[std::min(sweep_cursor_ + kSweepAhead, fresh_ - 1)]);
+    if (++sweep_cursor_ >= head_->fresh) sweep_cursor_ = 0;
+    __builtin_prefetch(&flows_[std::min(sweep_cursor_ + kSweepAhead, head_->fresh - 1)]);
     const Flow& flow = flows_[sweep_cursor_];
     if (!flow.has(flow_flag::kLive) || static_cast<std::int32_t>(now - deadline_of(flow)) <= 0) continue;
     erase(base::FlowId{sweep_cursor_}, is_over(flow) ? EndCause::kClosed : EndCause::kTimeout);

@@ -28,6 +28,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -59,6 +60,7 @@ struct FlowTableOptions {
   base::HashSecret secret{};           ///< the one with which the caller hashes keys
   bool huge_pages = true;              ///< try reserved, then transparent huge pages
   bool prefault = true;                ///< touch all memory now rather than on the burst path
+  int memory_file = -1;                ///< the memory to use (base/memory_file.h), else the table takes its own
 };
 
 /// kTimeout: silent too long. kClosed: a closed or reset TCP flow whose timeout ran out, or that a new SYN replaced.
@@ -72,6 +74,13 @@ struct EndedFlow {
 };
 /// Flows that one call of the end hook speaks of at most.
 inline constexpr std::size_t kMaxEnding = 64;
+
+/// What a table found in the memory of one whose process has died (FlowTable::inherited()).
+struct Inherited {
+  std::uint32_t kept = 0;     ///< flows that go on
+  std::uint32_t dropped = 0;  ///< of these, what did not hold together
+  bool trusted = true;        ///< false: so much did not hold together that nothing was kept
+};
 
 class FlowTable;
 
@@ -121,6 +130,12 @@ class FlowTable {
   /// Takes the memory. Fails with a sentence if the options make no sense or there is too little of it.
   [[nodiscard]] static base::Result<std::unique_ptr<FlowTable>> create(const FlowTableOptions& options,
                                                                        std::uint64_t now_ns);
+  /// What memory_file has to hold.
+  [[nodiscard]] static std::uint64_t bytes_for(std::uint32_t capacity) noexcept;
+  /// What the memory file of the table held when create() took it over: a table that died in the middle of anything.
+  /// Each flow was checked: the index must know it by its key, its state must be one that can be. All indexes are built
+  /// anew. Flows that stay are of generation 0, so the rules judge them again, and of no path. Empty: the file was new.
+  [[nodiscard]] const std::optional<Inherited>& inherited() const noexcept { return inherited_; }
 
   /// Fetches the bucket that find() of this hash reads first.
   [[gnu::always_inline]] void prefetch(std::uint64_t hash) const noexcept { index_.prefetch(hash); }
@@ -167,7 +182,7 @@ class FlowTable {
     return size() < capacity_ || find_victim(tick_of(now_ns)) != ExpiryWheel::kNone;
   }
   /// Counts a flow that the caller did not even try to insert, because there is no room.
-  void note_refused() noexcept { counters_.full.add(1); }
+  void note_refused() noexcept { head_->counters.full.add(1); }
   /// Conntrack for one packet of flow `id` (conntrack.h: step); if it passes, counts it, notes the time and moves the
   /// flow's deadline forward where the new state has a shorter one.
   [[nodiscard]] StepResult track(base::FlowId id, const wire::Packet& packet, std::uint64_t now_ns) noexcept;
@@ -196,11 +211,12 @@ class FlowTable {
   /// be missed.
   template <class Visit>
   std::uint32_t visit_slice(std::uint32_t cursor, std::uint32_t count, Visit&& visit) {
-    const std::uint32_t end = count < fresh_ - std::min(cursor, fresh_) ? cursor + count : fresh_;
+    const std::uint32_t fresh = head_->fresh;
+    const std::uint32_t end = count < fresh - std::min(cursor, fresh) ? cursor + count : fresh;
     for (; cursor < end; ++cursor) {
       if (flows_[cursor].has(flow_flag::kLive)) visit(base::FlowId{cursor});
     }
-    return cursor < fresh_ ? cursor : 0;
+    return cursor < fresh ? cursor : 0;
   }
 
   /// Sets the sets that Flow::timeout_set indexes; [0] is the global one; 1..256 of them. Applies to living flows the
@@ -213,9 +229,19 @@ class FlowTable {
   /// All memory of the table, in bytes; at most 128 a flow from 1 M flows on.
   [[nodiscard]] std::uint64_t memory_bytes() const noexcept { return memory_.used_bytes(); }
   [[nodiscard]] base::PageKind pages() const noexcept { return memory_.pages(); }
-  [[nodiscard]] const FlowTableCounters& counters() const noexcept { return counters_; }
+  [[nodiscard]] const FlowTableCounters& counters() const noexcept { return head_->counters; }
 
  private:
+  /// Of the memory: what whoever takes it over must know.
+  struct Head {
+    std::uint64_t layout = 0;  ///< kLayout once the rest is written
+    std::uint32_t capacity = 0;
+    std::uint32_t fresh = 0;  ///< records from here on were never used
+    base::HashSecret secret{};
+    FlowTableCounters counters;
+  };
+  /// To be changed whenever what lies in the memory changes its meaning.
+  static constexpr std::uint64_t kLayout = 0x7270'666c'6f77'0001;
   /// What a flow has beyond its hot record: read when it ends or is shown, written when a counter carries over.
   struct Ledger {
     Tick created = 0;
@@ -296,10 +322,15 @@ class FlowTable {
   [[nodiscard]] std::uint32_t sweep(Tick now, std::uint32_t budget) noexcept;
   void end(std::span<const EndedFlow> ended) noexcept;
 
+  /// Makes what the memory holds the table's own (inherit.cc).
+  [[nodiscard]] Inherited inherit(Tick now);
+  [[nodiscard]] bool holds_together(std::uint32_t record, Tick now) const noexcept;
+  void enter(std::uint32_t record) noexcept;
+
   base::MappedMemory memory_;
   base::HashSecret secret_;
   std::uint32_t capacity_;
-  std::uint32_t fresh_ = 0;                  ///< records from here on were never used
+  Head* head_;
   std::uint32_t free_ = ExpiryWheel::kNone;  ///< freed records, chained through their wheel links
   FlowIndex index_;
   std::span<Flow> flows_;
@@ -317,7 +348,7 @@ class FlowTable {
   std::uint32_t sweep_cursor_ = 0;
   EndHook end_hook_;
   base::Counter size_;
-  FlowTableCounters counters_;
+  std::optional<Inherited> inherited_;
 };
 
 }  // namespace ringplane::flow

@@ -19,8 +19,12 @@ base::Result<Arena> Arena::create(const ArenaOptions& options) {
                       base::ErrorKind::kBadConfiguration);
   }
   // Every page is touched now: a fault on the burst path would cost a packet its deadline.
-  auto memory = base::MappedMemory::map(std::uint64_t{options.frame_count} * options.frame_bytes, options.huge_pages,
-                                        true, "the frames", "lower memory.frames");
+  constexpr const char* kWhat = "the frames";
+  constexpr const char* kRemedy = "lower memory.frames";
+  auto memory =
+      options.memory_file < 0
+          ? base::MappedMemory::map(options.bytes(), options.huge_pages, true, kWhat, kRemedy)
+          : base::MappedMemory::map_file(options.memory_file, options.bytes(), options.huge_pages, kWhat, kRemedy);
   if (!memory) return std::unexpected(std::move(memory.error()));
   return Arena(std::move(*memory), options);
 }

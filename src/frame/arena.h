@@ -16,6 +16,9 @@ struct ArenaOptions {
   std::uint32_t frame_count = 16384;
   std::uint32_t frame_bytes = 2048;  ///< 2048 or 4096 (what AF_XDP's aligned mode takes)
   bool huge_pages = true;            ///< try reserved huge pages first
+  int memory_file = -1;              ///< the memory to use (base/memory_file.h), else the arena takes its own
+
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return std::uint64_t{frame_count} * frame_bytes; }
 };
 
 class Arena {

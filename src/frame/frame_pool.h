@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "frame/arena.h"
 #include "frame/frame.h"
@@ -23,6 +24,15 @@ class FramePool {
  public:
   /// Owns frames [first, first + count) of `arena`, which outlives the pool.
   FramePool(const Arena& arena, std::uint32_t first, std::uint32_t count);
+  /// The same when some of them are elsewhere already: held(address) says which.
+  template <class Held>
+  FramePool(const Arena& arena, std::uint32_t first, std::uint32_t count, Held&& held)
+      : FramePool(arena, first, count) {
+    const std::uint32_t all = std::exchange(free_count_, 0);
+    for (std::uint32_t i = 0; i < all; ++i) {
+      if (!held(free_[i])) free_[free_count_++] = free_[i];
+    }
+  }
 
   /// A buffer's start address + headroom, or kNone when there are none left.
   [[nodiscard]] std::uint64_t take() noexcept { return free_count_ == 0 ? kNone : coloured(free_[--free_count_]); }

@@ -1,0 +1,82 @@
+#include "base/memory_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "base/file_descriptor.h"
+#include "base/result.h"
+
+namespace ringplane::base {
+namespace {
+
+constexpr std::uint64_t kHugePageBytes = std::uint64_t{2} << 20;
+constexpr unsigned kHugePagesOf2Mib = 21U << 26;  // log2 of the size, where memfd_create(2) wants it
+constexpr int kSizeSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+}  // namespace
+
+Result<FileDescriptor> make_memory_file(std::uint64_t bytes, bool huge_pages, std::string_view what,
+                                        std::string_view remedy) {
+  const std::uint64_t whole = (bytes + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
+  if (huge_pages) {
+    FileDescriptor file(memfd_create("ringplane", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | kHugePagesOf2Mib));
+    // Reserves the pages: without enough of them a later touch would be a SIGBUS.
+    if (file.valid() && fallocate(file.get(), 0, 0, static_cast<off_t>(whole)) == 0) {
+      fcntl(file.get(), F_ADD_SEALS, kSizeSeals);
+      return file;
+    }
+  }
+  FileDescriptor file(memfd_create("ringplane", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file.valid() || ftruncate(file.get(), static_cast<off_t>(whole)) != 0) {
+    return fail("cannot make a memory file of " + std::to_string((bytes >> 20) + 1) + " MiB for " + std::string(what) +
+                " (" + std::strerror(errno) + "): " + std::string(remedy) + " or free some memory");
+  }
+  fcntl(file.get(), F_ADD_SEALS, kSizeSeals);
+  return file;
+}
+
+Result<FileDescriptor> make_text_file(std::string_view text, std::string_view what) {
+  FileDescriptor file(memfd_create("ringplane-text", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  const auto failed = [&] { return fail("cannot keep " + std::string(what) + " in memory: " + std::strerror(errno)); };
+  if (!file.valid()) return failed();
+  for (std::size_t written = 0; written < text.size();) {
+    const ssize_t count = write(file.get(), text.data() + written, text.size() - written);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return failed();
+    written += static_cast<std::size_t>(count);
+  }
+  fcntl(file.get(), F_ADD_SEALS, kSizeSeals | F_SEAL_WRITE);
+  return file;
+}
+
+Result<std::string> read_memory_file(int file) {
+  struct stat about{};
+  if (fstat(file, &about) != 0) return fail(std::string("cannot read a memory file: ") + std::strerror(errno));
+  std::string text(static_cast<std::size_t>(about.st_size), '\0');
+  for (std::size_t got = 0; got < text.size();) {
+    const ssize_t count = pread(file, text.data() + got, text.size() - got, static_cast<off_t>(got));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return fail("a memory file is shorter than it says");
+    got += static_cast<std::size_t>(count);
+  }
+  return text;
+}
+
+bool is_on_huge_pages(int file) noexcept {
+  struct statfs about{};
+  return fstatfs(file, &about) == 0 && about.f_type == HUGETLBFS_MAGIC;
+}
+
+}  // namespace ringplane::base

@@ -1,0 +1,25 @@
+// A memory file: memory with a descriptor instead of a process (memfd_create(2)). Whoever holds the descriptor can map
+// it, so what lies in it outlives the process that wrote it and can be handed on.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/file_descriptor.h"
+#include "base/result.h"
+
+namespace ringplane::base {
+
+/// A file of `bytes` zero bytes, on reserved huge pages if `huge_pages` and there are enough. Its size is fixed for
+/// good. Fails with a sentence that names `what` it is for and ends with `remedy` (mapped_memory.h).
+[[nodiscard]] Result<FileDescriptor> make_memory_file(std::uint64_t bytes, bool huge_pages, std::string_view what,
+                                                      std::string_view remedy);
+/// A small one that holds `text`, sealed: its readers need not fear that it changes.
+[[nodiscard]] Result<FileDescriptor> make_text_file(std::string_view text, std::string_view what);
+/// The whole of one.
+[[nodiscard]] Result<std::string> read_memory_file(int file);
+/// Whether it lies on reserved huge pages.
+[[nodiscard]] bool is_on_huge_pages(int file) noexcept;
+
+}  // namespace ringplane::base
