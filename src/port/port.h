@@ -74,8 +74,11 @@ class Queue {
 
  protected:
   /// `foreign_slots`: the most foreign frames that can wait, including those that close() brings back.
-  explicit Queue(std::uint32_t foreign_slots = 0)
-      : foreign_(std::make_unique<std::uint64_t[]>(foreign_slots)), foreign_slots_(foreign_slots) {}
+  /// `counters`: where to count, if that is to outlive the queue.
+  explicit Queue(std::uint32_t foreign_slots = 0, QueueCounters* counters = nullptr)
+      : counters_(counters == nullptr ? own_counters_ : *counters),
+        foreign_(std::make_unique<std::uint64_t[]>(foreign_slots)),
+        foreign_slots_(foreign_slots) {}
 
   [[nodiscard]] std::uint32_t foreign_space() const noexcept { return foreign_slots_ - foreign_count_; }
   /// Ends a frame's way: to `pool` if it owns the frame, else to foreign_frames(), which then must have space.
@@ -94,9 +97,10 @@ class Queue {
     inner.clear_foreign_frames();
   }
 
-  QueueCounters counters_;
+  QueueCounters& counters_;
 
  private:
+  QueueCounters own_counters_;
   std::unique_ptr<std::uint64_t[]> foreign_;
   std::uint32_t foreign_slots_;
   std::uint32_t foreign_count_ = 0;

@@ -1,5 +1,6 @@
 #include "port/af_xdp/af_xdp_port.h"
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cerrno>
@@ -8,16 +9,21 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <sys/socket.h>
 
 #include "base/file_descriptor.h"
+#include "base/holdings.h"
+#include "base/mapped_memory.h"
+#include "base/memory_file.h"
 #include "base/result.h"
 #include "frame/arena.h"
 #include "frame/frame.h"
 #include "frame/frame_pool.h"
 #include "port/af_xdp/af_xdp_queue.h"
 #include "port/af_xdp/interface.h"
+#include "port/af_xdp/queue_books.h"
 #include "port/af_xdp/redirect_maps.h"
 #include "port/af_xdp/redirect_program.h"
 #include "port/af_xdp/umem.h"
@@ -90,9 +96,105 @@ base::Result<std::unique_ptr<AfXdpPort>> AfXdpPort::create(Umem& umem, const AfX
   if (!promiscuous) return std::unexpected(std::move(promiscuous.error()));
   AfXdpOptions settled = options;
   settled.queues = queues;
-  return std::unique_ptr<AfXdpPort>(new AfXdpPort(umem, std::move(settled), *std::move(interface),
-                                                  *std::move(interface_socket), *std::move(promiscuous),
-                                                  *std::move(program)));
+  std::unique_ptr<AfXdpPort> port(new AfXdpPort(umem, std::move(settled), *std::move(interface),
+                                                *std::move(interface_socket), *std::move(promiscuous),
+                                                *std::move(program)));
+  if (auto opened = port->open_books(-1); !opened) return std::unexpected(std::move(opened.error()));
+  return port;
+}
+
+base::Result<std::unique_ptr<AfXdpPort>> AfXdpPort::adopt(Umem& umem, const AfXdpOptions& options,
+                                                          const AfXdpFacts& facts, const base::Holdings& holdings,
+                                                          const std::string& prefix) {
+  auto interface_socket = holdings.duplicate(prefix + "interface");
+  if (!interface_socket) return std::unexpected(std::move(interface_socket.error()));
+  base::FileDescriptor promiscuous;
+  if (const int held = holdings.find(prefix + "promiscuous"); held >= 0) {
+    auto copy = base::duplicate(held);
+    if (!copy) return std::unexpected(std::move(copy.error()));
+    promiscuous = std::move(*copy);
+  }
+  auto program = RedirectProgram::adopt(holdings, prefix, facts.native, facts.generic_reason);
+  if (!program) return std::unexpected(std::move(program.error()));
+  AfXdpOptions settled = options;
+  settled.queues = facts.queues;
+  std::unique_ptr<AfXdpPort> port(new AfXdpPort(umem, std::move(settled), facts.interface, std::move(*interface_socket),
+                                                std::move(promiscuous), std::move(*program)));
+  if (auto opened = port->open_books(holdings.find(prefix + "books")); !opened) {
+    return std::unexpected(std::move(opened.error()));
+  }
+  port->copy_reason_ = facts.copy_reason;
+  for (std::uint32_t i = 0; i < facts.queues; ++i) {
+    auto bound = holdings.duplicate(prefix + "queue" + std::to_string(i));
+    if (!bound) return std::unexpected(std::move(bound.error()));
+    auto socket = XdpSocket::adopt(std::move(*bound), options.slots, facts.zero_copy_queues > 0);
+    if (!socket) return std::unexpected(std::move(socket.error()));
+    port->books_[i].settle(*socket);
+    port->note(*socket);
+    port->sockets_[i].emplace(std::move(*socket));
+  }
+  return port;
+}
+
+base::Result<void> AfXdpPort::open_books(int file) {
+  constexpr const char* kWhat = "the books of a port";
+  constexpr const char* kRemedy = "lower memory.frames";
+  const std::uint64_t bytes = queue_count_ * QueueBooks::bytes_for(umem_.arena());
+  auto kept = file >= 0 ? base::duplicate(file) : base::make_memory_file(bytes, false, kWhat, kRemedy);
+  if (!kept) return std::unexpected(std::move(kept.error()));
+  books_file_ = std::move(*kept);
+  auto memory = base::MappedMemory::map_file(books_file_.get(), bytes, false, kWhat, kRemedy);
+  if (!memory) return std::unexpected(std::move(memory.error()));
+  books_memory_ = std::move(*memory);
+  for (std::uint32_t i = 0; i < queue_count_; ++i) books_.emplace_back(*books_memory_, umem_.arena());
+  sockets_.resize(queue_count_);
+  return {};
+}
+
+base::Result<void> AfXdpPort::bind_sockets() {
+  for (std::uint32_t i = 0; i < queue_count_; ++i) {
+    base::Result<XdpSocket> socket = open_socket(i);
+    if (!socket) return std::unexpected(std::move(socket.error()));
+    if (auto directed = program_.add_socket(i, socket->fd()); !directed) return directed;
+    sockets_[i].emplace(std::move(*socket));
+  }
+  return {};
+}
+
+base::Result<void> AfXdpPort::share(base::Holdings& holdings, const std::string& prefix) const {
+  std::vector<std::pair<std::string, int>> all{{"interface", interface_socket_.get()}, {"books", books_file_.get()}};
+  if (promiscuous_.valid()) all.emplace_back("promiscuous", promiscuous_.get());
+  for (std::uint32_t i = 0; i < queue_count_; ++i) all.emplace_back("queue" + std::to_string(i), sockets_[i]->fd());
+  for (const auto& [name, descriptor] : all) {
+    if (auto added = holdings.add_duplicate(prefix + name, descriptor); !added) return added;
+  }
+  return program_.share(holdings, prefix);
+}
+
+AfXdpFacts AfXdpPort::facts() const {
+  return {.interface = interface_,
+          .native = program_.native(),
+          .generic_reason = program_.generic_reason(),
+          .queues = queue_count_,
+          .zero_copy_queues = zero_copy_queues_,
+          .copy_reason = copy_reason_};
+}
+
+bool AfXdpPort::holds(std::uint64_t address) const noexcept {
+  return std::ranges::any_of(books_, [&](const QueueBooks& books) { return books.held().contains(address); });
+}
+
+void AfXdpPort::note(const XdpSocket& socket) {
+  ++(socket.zero_copy() ? zero_copy_queues_ : copy_queues_);
+  if (!socket.copy_reason().empty()) copy_reason_ = socket.copy_reason();
+}
+
+base::Result<XdpSocket> AfXdpPort::open_socket(std::uint32_t index) {
+  // Generic XDP runs after the driver has copied the packet into an skb: there is nothing left to be zero-copy.
+  const bool try_zero_copy = options_.zero_copy && program_.native();
+  base::Result<XdpSocket> socket = XdpSocket::open(umem_, interface_, index, options_.slots, try_zero_copy);
+  if (socket) note(*socket);
+  return socket;
 }
 
 AfXdpPort::AfXdpPort(Umem& umem, AfXdpOptions options, Interface interface, base::FileDescriptor interface_socket,
@@ -107,15 +209,14 @@ AfXdpPort::AfXdpPort(Umem& umem, AfXdpOptions options, Interface interface, base
 
 base::Result<std::unique_ptr<Queue>> AfXdpPort::open_queue(std::uint32_t index, frame::FramePool& pool) {
   if (index >= queue_count_) return base::fail(interface_.name + " was not opened with queue " + std::to_string(index));
-  // Generic XDP runs after the driver has copied the packet into an skb: there is nothing left to be zero-copy.
-  const bool try_zero_copy = options_.zero_copy && program_.native();
-  base::Result<XdpSocket> socket = XdpSocket::open(umem_, interface_, index, options_.slots, try_zero_copy);
+  const bool adopted = sockets_[index].has_value();
+  base::Result<XdpSocket> socket = adopted ? base::Result<XdpSocket>(std::move(*sockets_[index])) : open_socket(index);
   if (!socket) return std::unexpected(std::move(socket.error()));
-  ++(socket->zero_copy() ? zero_copy_queues_ : copy_queues_);
-  if (!socket->copy_reason().empty()) copy_reason_ = socket->copy_reason();
+  sockets_[index].reset();
   const int fd = socket->fd();
-  auto queue =
-      std::make_unique<AfXdpQueue>(*std::move(socket), umem_.arena(), pool, options_.id, options_.slots, gone_);
+  auto queue = std::make_unique<AfXdpQueue>(*std::move(socket), books_[index], umem_.arena(), pool, options_.id,
+                                            options_.slots, gone_);
+  if (adopted) return queue;
   // Last, so that the first packet finds a filled ring.
   base::Result<void> directed = program_.add_socket(index, fd);
   if (!directed) return std::unexpected(std::move(directed.error()));

@@ -2,9 +2,13 @@
 // kernel keeps what KernelServices says. Native XDP is tried first, then generic; zero-copy first, then copy;
 // description() says what was got and why it was not better.
 //
-// Life: create() checks the interface and attaches the XDP program; open_queue() binds one socket for each queue;
-// closing a queue unbinds it (its packets then pass to the kernel); destroying the port detaches the program. So does
-// the end of the process, even by SIGKILL.
+// Life in one process: create() checks the interface and attaches the XDP program; open_queue() binds one socket for
+// each queue; closing a queue unbinds it (its packets then pass to the kernel); destroying the port detaches the
+// program. So does the end of the process, even by SIGKILL.
+//
+// Life in two: one process, with the rights, does create(), bind_sockets() and share(); another, without, does adopt()
+// with what it was handed and open_queue(). If that one dies, the next does the same, and the frames that the kernel
+// holds are found in the books. The program stays attached as long as any of them lives.
 //
 // Limits: a packet that does not fit a frame after 256 bytes of headroom never arrives, so create() refuses an MTU
 // above frame_bytes - 278 (two VLAN tags): 1770 with frames of 2048 bytes. Offloads that make larger packets (LRO,
@@ -16,15 +20,19 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/file_descriptor.h"
+#include "base/holdings.h"
 #include "base/ids.h"
+#include "base/mapped_memory.h"
 #include "base/result.h"
 #include "frame/frame_pool.h"
 #include "port/af_xdp/interface.h"
 #include "port/af_xdp/kernel_services.h"
+#include "port/af_xdp/queue_books.h"
 #include "port/af_xdp/redirect_program.h"
 #include "port/af_xdp/umem.h"
 #include "port/af_xdp/xdp_socket.h"
@@ -43,11 +51,40 @@ struct AfXdpOptions {
   KernelServices kernel{};
 };
 
+/// What the process that opened a port knows of it; with the holdings, all that another needs.
+struct AfXdpFacts {
+  Interface interface{};
+  bool native = false;
+  std::string generic_reason{};
+  std::uint32_t queues = 0;
+  std::uint32_t zero_copy_queues = 0;  ///< all or none
+  std::string copy_reason{};
+};
+
 class AfXdpPort final : public Port {
  public:
   /// `umem` is shared by all af_xdp ports of the process and outlives them.
   [[nodiscard]] static base::Result<std::unique_ptr<AfXdpPort>> create(Umem& umem, const AfXdpOptions& options);
+  /// The port that another process created and shared under `prefix`; of `options` it takes the id and the slots.
+  [[nodiscard]] static base::Result<std::unique_ptr<AfXdpPort>> adopt(Umem& umem, const AfXdpOptions& options,
+                                                                      const AfXdpFacts& facts,
+                                                                      const base::Holdings& holdings,
+                                                                      const std::string& prefix);
   ~AfXdpPort() override = default;
+
+  /// Binds the sockets of all queues, for whoever adopts the port to drive.
+  [[nodiscard]] base::Result<void> bind_sockets();
+  /// Adds duplicates of all its descriptors under `prefix`. After bind_sockets().
+  [[nodiscard]] base::Result<void> share(base::Holdings& holdings, const std::string& prefix) const;
+  [[nodiscard]] AfXdpFacts facts() const;
+  /// While no process drives the sockets (redirect_program.h).
+  [[nodiscard]] base::Result<void> set_bypass(Bypass bypass, std::uint32_t peer_index) {
+    return program_.set_bypass(bypass, peer_index);
+  }
+  [[nodiscard]] std::uint32_t interface_index() const noexcept { return interface_.index; }
+  /// Whether the kernel holds the frame at `address` for one of the queues, or did when its owner died. Before
+  /// open_queue().
+  [[nodiscard]] bool holds(std::uint64_t address) const noexcept;
 
   [[nodiscard]] std::uint32_t queue_count() const noexcept override { return queue_count_; }
   /// Receive queues of the interface; packets of those that are not opened pass to the kernel.
@@ -62,6 +99,9 @@ class AfXdpPort final : public Port {
  private:
   AfXdpPort(Umem& umem, AfXdpOptions options, Interface interface, base::FileDescriptor interface_socket,
             base::FileDescriptor promiscuous, RedirectProgram program);
+  [[nodiscard]] base::Result<void> open_books(int file);
+  [[nodiscard]] base::Result<XdpSocket> open_socket(std::uint32_t index);
+  void note(const XdpSocket& socket);
 
   Umem& umem_;
   const AfXdpOptions options_;
@@ -70,6 +110,10 @@ class AfXdpPort final : public Port {
   const base::FileDescriptor promiscuous_;
   RedirectProgram program_;
   const std::uint32_t queue_count_;
+  base::FileDescriptor books_file_;
+  std::optional<base::MappedMemory> books_memory_;
+  std::vector<QueueBooks> books_;                  // by queue
+  std::vector<std::optional<XdpSocket>> sockets_;  // by queue: bound, and not yet a Queue
   std::uint32_t zero_copy_queues_ = 0;
   std::uint32_t copy_queues_ = 0;
   std::string copy_reason_;

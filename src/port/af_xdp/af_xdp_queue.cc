@@ -14,6 +14,7 @@
 #include "frame/arena.h"
 #include "frame/frame.h"
 #include "frame/frame_pool.h"
+#include "port/af_xdp/queue_books.h"
 #include "port/af_xdp/xdp_socket.h"
 #include "port/port.h"
 
@@ -30,17 +31,19 @@ constexpr std::uint32_t kSpareCalls = 8;
 
 }  // namespace
 
-AfXdpQueue::AfXdpQueue(XdpSocket socket, const frame::Arena& arena, frame::FramePool& pool, base::PortId id,
-                       const RingSlots& slots, const std::atomic<bool>& gone)
+AfXdpQueue::AfXdpQueue(XdpSocket socket, QueueBooks books, const frame::Arena& arena, frame::FramePool& pool,
+                       base::PortId id, const RingSlots& slots, const std::atomic<bool>& gone)
     // Twice: flush() lets a ring's worth of foreign frames wait, and close() may bring another.
-    : Queue(2 * slots.tx),
+    : Queue(2 * slots.tx, &books.counters()),
       socket_(std::move(socket)),
+      books_(books),
       arena_(arena),
       pool_(pool),
-      held_(arena),
       id_(id),
       tx_slots_(std::min(slots.tx, slots.completion)),
       fill_target_(std::min({slots.fill, slots.rx, std::max(frame::Burst::kCapacity, pool.total() / kPoolShare)})),
+      in_fill_(socket_.fill.submitted() - socket_.rx.released()),
+      in_transmit_(socket_.tx.submitted() - socket_.completion.released()),
       port_gone_(gone) {
   refill();
 }
@@ -52,7 +55,7 @@ std::uint32_t AfXdpQueue::receive(frame::Burst& burst) noexcept {
   for (std::uint32_t i = 0; i < count; ++i) {
     const xdp_desc& slot = socket_.rx.slot(i);
     burst.push({.address = slot.addr, .length = slot.len, .port = id_, .marks = 0, .reserved = {}});
-    held_.remove(slot.addr);
+    books_.held().remove(slot.addr);
     bytes += slot.len;
   }
   if (count == 0) return 0;
@@ -74,9 +77,10 @@ std::uint32_t AfXdpQueue::transmit(std::span<const frame::Frame> frames) noexcep
       const frame::Frame& frame = frames[count];
       if (frame.length < kEthernetHeaderBytes || frame.length > arena_.room(frame)) break;
       socket_.tx.slot(count) = {.addr = frame.address, .len = frame.length, .options = 0};
-      held_.add(frame.address);
       bytes += frame.length;
     }
+    books_.announce(socket_.tx, count);
+    for (const frame::Frame& frame : frames.first(count)) books_.held().add(frame.address);
     socket_.tx.submit(count);
     in_transmit_ += count;
     counters_.tx_packets.add(count);
@@ -119,7 +123,7 @@ void AfXdpQueue::reap() noexcept {
   const std::uint32_t count = std::min({socket_.completion.ready(in_transmit_), in_transmit_, space});
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::uint64_t address = socket_.completion.slot(i);
-    held_.remove(address);
+    books_.held().remove(address);
     give_back(pool_, address);
   }
   if (count == 0) return;
@@ -129,7 +133,7 @@ void AfXdpQueue::reap() noexcept {
 
 void AfXdpQueue::refill() noexcept {
   // In bursts: a fill ring's index crosses to the kernel's core each time it is published.
-  const std::uint32_t missing = fill_target_ - in_fill_;
+  const std::uint32_t missing = fill_target_ - std::min(in_fill_, fill_target_);
   if (missing >= std::min(frame::Burst::kCapacity, fill_target_ / 2)) {
     const std::uint32_t wanted = std::min(missing, socket_.fill.space(missing));
     std::uint32_t count = 0;
@@ -140,9 +144,10 @@ void AfXdpQueue::refill() noexcept {
         break;
       }
       socket_.fill.slot(count) = arena_.buffer_start(address);
-      held_.add(address);
     }
     if (count > 0) {
+      books_.announce(socket_.fill, count);
+      for (std::uint32_t i = 0; i < count; ++i) books_.held().add(socket_.fill.slot(i));
       socket_.fill.submit(count);
       in_fill_ += count;
     }
@@ -168,7 +173,7 @@ void AfXdpQueue::note(int error) noexcept {
 void AfXdpQueue::close() noexcept {
   if (!socket_.is_open()) return;
   socket_.close();
-  held_.drain([this](std::uint64_t address) { give_back(pool_, address); });
+  books_.held().drain([this](std::uint64_t address) { give_back(pool_, address); });
   in_fill_ = 0;
   in_transmit_ = 0;
 }

@@ -1,5 +1,5 @@
 // AfXdpQueue: one AF_XDP socket as a Queue. The life of a frame: pool -> fill ring -> RX ring -> burst, and
-// burst -> TX ring -> completion ring -> pool. Whatever is between two of these is written down in HeldFrames.
+// burst -> TX ring -> completion ring -> pool. Whatever is between two of these is written down in QueueBooks.
 //
 // System calls only where the kernel asks for one (need_wakeup): one sendto a flush with something to send (in copy
 // mode as many as it takes: the kernel sends at most 32 frames for each), one recvfrom when it wants the fill ring. A
@@ -16,7 +16,7 @@
 #include "frame/arena.h"
 #include "frame/frame.h"
 #include "frame/frame_pool.h"
-#include "port/af_xdp/held_frames.h"
+#include "port/af_xdp/queue_books.h"
 #include "port/af_xdp/xdp_socket.h"
 #include "port/port.h"
 
@@ -24,8 +24,9 @@ namespace ringplane::port {
 
 class AfXdpQueue final : public Queue {
  public:
-  /// `gone` is set by the port when the device has been removed; it and `arena` outlive the queue.
-  AfXdpQueue(XdpSocket socket, const frame::Arena& arena, frame::FramePool& pool, base::PortId id,
+  /// `books` are settled with `socket`. `gone` is set by the port when the device has been removed; it, `arena` and the
+  /// memory of the books outlive the queue.
+  AfXdpQueue(XdpSocket socket, QueueBooks books, const frame::Arena& arena, frame::FramePool& pool, base::PortId id,
              const RingSlots& slots, const std::atomic<bool>& gone);
   ~AfXdpQueue() override { close(); }
 
@@ -47,14 +48,14 @@ class AfXdpQueue final : public Queue {
   void note(int error) noexcept;
 
   XdpSocket socket_;
+  QueueBooks books_;
   const frame::Arena& arena_;
   frame::FramePool& pool_;
-  HeldFrames held_;
   const base::PortId id_;
   const std::uint32_t tx_slots_;
   const std::uint32_t fill_target_;     ///< frames that wait for packets at most
-  std::uint32_t in_fill_ = 0;           ///< frames given to the fill ring and not yet received
-  std::uint32_t in_transmit_ = 0;       ///< frames given to the TX ring and not yet completed
+  std::uint32_t in_fill_;               ///< frames given to the fill ring and not yet received
+  std::uint32_t in_transmit_;           ///< frames given to the TX ring and not yet completed
   std::uint32_t flushes_to_retry_ = 0;  ///< link down: flushes until the next attempt to send
   bool gone_ = false;
   const std::atomic<bool>& port_gone_;

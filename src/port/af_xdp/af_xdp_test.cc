@@ -88,10 +88,17 @@ class AfXdpTest : public testing::Test {
     peer.open_raw();
     return peer;
   }
-  std::unique_ptr<AfXdpPort> open(const AfXdpOptions& options) {
+  /// The port lives until the end of the test, longer than its queues, or until destroy().
+  AfXdpPort* open(const AfXdpOptions& options) {
     base::Result<std::unique_ptr<AfXdpPort>> port = AfXdpPort::create(umem_, options);
     if (!port) ADD_FAILURE() << port.error().message;
-    return port ? *std::move(port) : nullptr;
+    if (!port) return nullptr;
+    ports_.push_back(*std::move(port));
+    return ports_.back().get();
+  }
+  /// Its queues are closed.
+  void destroy(AfXdpPort* port) {
+    std::erase_if(ports_, [port](const auto& each) { return each.get() == port; });
   }
   /// Opened queues are closed at the end of the test.
   Queue& open_queue(Port& port, std::uint32_t index, frame::FramePool& pool) {
@@ -156,6 +163,7 @@ class AfXdpTest : public testing::Test {
   frame::FramePool other_pool_{arena_, kFramesPerPool, kFramesPerPool};
   Umem umem_{arena_};
   base::FileDescriptor before_, wall_;
+  std::vector<std::unique_ptr<AfXdpPort>> ports_;
   std::vector<std::unique_ptr<Queue>> queues_;
   std::uint64_t others_ = 0;
 };
@@ -169,7 +177,7 @@ class AfXdpModeTest : public AfXdpTest, public testing::WithParamInterface<ModeC
 
 TEST_P(AfXdpModeTest, ReceivesAndTransmitsAndSaysWhatItGot) {
   const Peer peer = connect("rp0");
-  const auto port = open({.id = {3}, .interface = "rp0", .mode = GetParam().mode});
+  auto* const port = open({.id = {3}, .interface = "rp0", .mode = GetParam().mode});
   ASSERT_NE(port, nullptr);
   Queue& queue = open_queue(*port, 0, pool_);
   EXPECT_EQ(port->description(), GetParam().description);
@@ -199,7 +207,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_F(AfXdpTest, AWholeRingLeavesInOneFlushThoughTheKernelTakes32AtATime) {
   const Peer peer = connect("rp0");
-  const auto port = open({.interface = "rp0", .slots = {.rx = 512, .tx = 1024, .fill = 512, .completion = 1024}});
+  auto* const port = open({.interface = "rp0", .slots = {.rx = 512, .tx = 1024, .fill = 512, .completion = 1024}});
   ASSERT_NE(port, nullptr);
   Queue& queue = open_queue(*port, 0, pool_);
   std::vector<frame::Frame> frames;
@@ -214,7 +222,7 @@ TEST_F(AfXdpTest, AWholeRingLeavesInOneFlushThoughTheKernelTakes32AtATime) {
 
 TEST_F(AfXdpTest, TrafficGoesRoundTheRingsManyTimesAndNoFrameIsLost) {
   const Peer peer = connect("rp0");
-  const auto port = open({.interface = "rp0", .slots = {.rx = 64, .tx = 64, .fill = 64, .completion = 64}});
+  auto* const port = open({.interface = "rp0", .slots = {.rx = 64, .tx = 64, .fill = 64, .completion = 64}});
   ASSERT_NE(port, nullptr);
   Queue& queue = open_queue(*port, 0, pool_);
   for (std::uint32_t round = 0; round < 200; ++round) {
@@ -229,7 +237,7 @@ TEST_F(AfXdpTest, TrafficGoesRoundTheRingsManyTimesAndNoFrameIsLost) {
 
 TEST_F(AfXdpTest, AFrameShorterThanAnEthernetHeaderOrBeyondItsBufferIsNotTaken) {
   const Peer peer = connect("rp0");
-  const auto port = open({.interface = "rp0"});
+  auto* const port = open({.interface = "rp0"});
   ASSERT_NE(port, nullptr);
   Queue& queue = open_queue(*port, 0, pool_);
   frame::Frame frame = make_frame(pool_, 1);
@@ -242,7 +250,7 @@ TEST_F(AfXdpTest, AFrameShorterThanAnEthernetHeaderOrBeyondItsBufferIsNotTaken) 
 
 TEST_F(AfXdpTest, EveryQueueReceivesItsShareOfManyFlows) {
   const Peer peer = connect("rp0", 2);
-  const auto port = open({.interface = "rp0"});
+  auto* const port = open({.interface = "rp0"});
   ASSERT_NE(port, nullptr);
   ASSERT_EQ(port->queue_count(), 2U);
   std::array<Queue*, 2> queues{&open_queue(*port, 0, pool_), &open_queue(*port, 1, other_pool_)};
@@ -268,8 +276,8 @@ TEST_F(AfXdpTest, EveryQueueReceivesItsShareOfManyFlows) {
 TEST_F(AfXdpTest, AFrameIsForwardedBetweenTwoPortsInTheBufferItArrivedIn) {
   const Peer left = connect("rp0");
   const Peer right = connect("rp1");
-  const auto port0 = open({.id = {0}, .interface = "rp0"});
-  const auto port1 = open({.id = {1}, .interface = "rp1"});
+  auto* const port0 = open({.id = {0}, .interface = "rp0"});
+  auto* const port1 = open({.id = {1}, .interface = "rp1"});
   ASSERT_TRUE(port0 && port1);
   Queue& queue0 = open_queue(*port0, 0, pool_);
   Queue& queue1 = open_queue(*port1, 0, other_pool_);
@@ -292,17 +300,17 @@ TEST_F(AfXdpTest, AFrameIsForwardedBetweenTwoPortsInTheBufferItArrivedIn) {
 TEST_F(AfXdpTest, ClosingThePortThatRegisteredTheMemoryLeavesTheOthersWorking) {
   const Peer left = connect("rp0");
   const Peer right = connect("rp1");
-  auto port0 = open({.interface = "rp0"});
-  const auto port1 = open({.interface = "rp1"});
+  auto* const port0 = open({.interface = "rp0"});
+  auto* const port1 = open({.interface = "rp1"});
   ASSERT_TRUE(port0 && port1);
   Queue& queue0 = open_queue(*port0, 0, pool_);
   Queue& queue1 = open_queue(*port1, 0, pool_);
   close(queue0);
-  port0.reset();
+  destroy(port0);
   right.send(7);
   for (const frame::Frame& frame : receive(queue1, 1)) pool_.give(frame.address);
   EXPECT_EQ(queue1.counters().rx_packets.get(), 1U);
-  const auto again = open({.interface = "rp0"});
+  auto* const again = open({.interface = "rp0"});
   ASSERT_NE(again, nullptr);
   Queue& queue2 = open_queue(*again, 0, pool_);
   left.send(8);
@@ -313,7 +321,7 @@ TEST_F(AfXdpTest, ClosingThePortThatRegisteredTheMemoryLeavesTheOthersWorking) {
 TEST_F(AfXdpTest, TheHostsOwnServicesGoOnWhileEverythingElseGoesToTheDataPlane) {
   const Peer peer = connect("rp0");
   ASSERT_TRUE(run("ip addr add 10.9.0.1/24 dev rp0 && ip -6 addr add fd09::1/64 dev rp0 nodad"));
-  const auto port =
+  auto* const port =
       open({.interface = "rp0",
             .kernel = {.addresses = {*wire::parse_host_address("10.9.0.1"), *wire::parse_host_address("fd09::1")},
                        .tcp_ports = {2222}}});
@@ -360,7 +368,7 @@ TEST_F(AfXdpTest, TheHostsOwnServicesGoOnWhileEverythingElseGoesToTheDataPlane) 
 
 TEST_F(AfXdpTest, ALinkThatGoesDownAndUpAgainCarriesTraffic) {
   const Peer peer = connect("rp0");
-  const auto port = open({.interface = "rp0"});
+  auto* const port = open({.interface = "rp0"});
   ASSERT_NE(port, nullptr);
   Queue& queue = open_queue(*port, 0, pool_);
   ASSERT_TRUE(run("ip link set rp0 down"));
@@ -381,7 +389,7 @@ TEST_F(AfXdpTest, ALinkThatGoesDownAndUpAgainCarriesTraffic) {
 
 TEST_F(AfXdpTest, WithoutACarrierTheKernelDropsWhatIsSentAndTheFramesComeBack) {
   const Peer peer = connect("rp0");
-  const auto port = open({.interface = "rp0"});
+  auto* const port = open({.interface = "rp0"});
   ASSERT_NE(port, nullptr);
   Queue& queue = open_queue(*port, 0, pool_);
   const std::uint32_t free_before = pool_.free_count();
@@ -400,7 +408,7 @@ TEST_F(AfXdpTest, WithoutACarrierTheKernelDropsWhatIsSentAndTheFramesComeBack) {
 
 TEST_F(AfXdpTest, ARemovedDeviceEndsTheQueueAndReturnsItsFrames) {
   const Peer peer = connect("rp0");
-  const auto port = open({.interface = "rp0"});
+  auto* const port = open({.interface = "rp0"});
   ASSERT_NE(port, nullptr);
   Queue& queue = open_queue(*port, 0, pool_);
   peer.send(1);
@@ -417,7 +425,7 @@ TEST_F(AfXdpTest, ARemovedDeviceEndsTheQueueAndReturnsItsFrames) {
 
 TEST_F(AfXdpTest, AQueueThatOnlyReceivesLearnsOfTheRemovalFromItsPort) {
   const Peer peer = connect("rp0");
-  const auto port = open({.interface = "rp0"});
+  auto* const port = open({.interface = "rp0"});
   ASSERT_NE(port, nullptr);
   Queue& queue = open_queue(*port, 0, pool_);
   ASSERT_TRUE(run("ip link del rp0 && ip link add rp0 type veth peer name other && ip link set rp0 up"));
@@ -428,7 +436,7 @@ TEST_F(AfXdpTest, AQueueThatOnlyReceivesLearnsOfTheRemovalFromItsPort) {
 
 TEST_F(AfXdpTest, ASecondProgramIsRefusedAndNamesTheFirst) {
   const Peer peer = connect("rp0");
-  const auto port = open({.interface = "rp0"});
+  auto* const port = open({.interface = "rp0"});
   ASSERT_NE(port, nullptr);
   for (const XdpMode mode : {XdpMode::kBest, XdpMode::kNative, XdpMode::kGeneric}) {
     const auto second = AfXdpPort::create(umem_, {.interface = "rp0", .mode = mode});
@@ -441,7 +449,7 @@ TEST_F(AfXdpTest, ASecondProgramIsRefusedAndNamesTheFirst) {
 
 TEST_F(AfXdpTest, AQueueThatIsTakenIsRefusedWithASentence) {
   const Peer peer = connect("rp0");
-  const auto port = open({.interface = "rp0"});
+  auto* const port = open({.interface = "rp0"});
   ASSERT_NE(port, nullptr);
   (void)open_queue(*port, 0, pool_);
   const auto again = port->open_queue(0, pool_);
@@ -451,11 +459,11 @@ TEST_F(AfXdpTest, AQueueThatIsTakenIsRefusedWithASentence) {
 
 TEST_F(AfXdpTest, NothingIsLeftOnTheInterfaceAfterThePort) {
   const Peer peer = connect("rp0");
-  auto port = open({.interface = "rp0"});
+  auto* const port = open({.interface = "rp0"});
   ASSERT_NE(port, nullptr);
   EXPECT_NE(attached_program("rp0"), 0U);
   EXPECT_TRUE(run("ip -d link show rp0 | grep -q 'promiscuity 1'")) << "a bridge takes packets for everyone";
-  port.reset();
+  destroy(port);
   EXPECT_EQ(attached_program("rp0"), 0U);
   EXPECT_TRUE(run("ip -d link show rp0 | grep -q 'promiscuity 0'"));
 }
@@ -482,7 +490,7 @@ TEST_F(AfXdpTest, NothingIsLeftOnTheInterfaceAfterTheProcessWasKilled) {
   EXPECT_EQ(waitpid(child, nullptr, 0), child);
   for (int wait = 0; wait < 200 && attached_program("rp0") != 0; ++wait) usleep(10'000);
   EXPECT_EQ(attached_program("rp0"), 0U);
-  const auto port = open({.interface = "rp0"});
+  auto* const port = open({.interface = "rp0"});
   ASSERT_NE(port, nullptr);
   (void)open_queue(*port, 0, pool_);
 }
@@ -525,7 +533,7 @@ TEST_F(AfXdpTest, ADriverThatRefusesNativeModeGetsGenericWithTheReason) {
   ASSERT_TRUE(
       run("ip link add rp0 numrxqueues 1 numtxqueues 1 type veth peer name peer numrxqueues 2 numtxqueues 2 netns " +
           fd_path(space.get()) + " && ip link set rp0 up"));
-  const auto port = open({.interface = "rp0"});
+  auto* const port = open({.interface = "rp0"});
   ASSERT_NE(port, nullptr);
   (void)open_queue(*port, 0, pool_);
   EXPECT_THAT(port->description(), AllOf(HasSubstr("rp0 generic copy"), HasSubstr("(native: ")));

@@ -1,12 +1,12 @@
 // HeldFrames: which frames of the arena the kernel holds for one queue. The kernel keeps addresses in rings and, in
 // zero-copy mode, inside its driver, where nobody can look; so the queue keeps its own books, one bit for each frame,
-// and closing returns exactly what is written there. Owner thread.
+// and closing returns exactly what is written there. The bits lie where the caller says. Owner thread.
 #pragma once
 
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <span>
 
 #include "frame/arena.h"
 
@@ -14,11 +14,17 @@ namespace ringplane::port {
 
 class HeldFrames {
  public:
-  explicit HeldFrames(const frame::Arena& arena)
-      : bits_((arena.frame_count() + 63U) / 64U), frame_shift_(std::countr_zero(arena.frame_bytes())) {}
+  /// `bits`: one for each frame of the arena, rounded up to whole words.
+  HeldFrames(const frame::Arena& arena, std::span<std::uint64_t> bits) noexcept
+      : bits_(bits), frame_shift_(std::countr_zero(arena.frame_bytes())) {}
 
   void add(std::uint64_t address) noexcept { word(address) |= bit(address); }
   void remove(std::uint64_t address) noexcept { word(address) &= ~bit(address); }
+  [[nodiscard]] std::uint32_t count() const noexcept {
+    std::uint32_t count = 0;
+    for (const std::uint64_t word : bits_) count += static_cast<std::uint32_t>(std::popcount(word));
+    return count;
+  }
   [[nodiscard]] bool contains(std::uint64_t address) const noexcept {
     const std::uint64_t frame = address >> frame_shift_;
     return frame / 64 < bits_.size() && (bits_[frame / 64] & bit(address)) != 0;
@@ -41,7 +47,7 @@ class HeldFrames {
     return std::uint64_t{1} << ((address >> frame_shift_) % 64);
   }
 
-  std::vector<std::uint64_t> bits_;
+  std::span<std::uint64_t> bits_;
   int frame_shift_;
 };
 

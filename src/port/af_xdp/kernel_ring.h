@@ -1,6 +1,7 @@
 // KernelRing: our end of one ring that the kernel shares with us by mmap (RX, TX, fill, completion). We are its only
 // producer or only consumer; the kernel is the other side, so indices are read with acquire and published with release
-// (Documentation/networking/af_xdp.rst). Indices run freely and are masked on use. One thread.
+// (Documentation/networking/af_xdp.rst). Indices run freely and are masked on use. They live in the mapping, so a ring
+// that another process has driven goes on where that one stopped. One thread.
 #pragma once
 
 #include <atomic>
@@ -32,7 +33,9 @@ class ProducerRing {
         consumer_(&map.word(map.offset.consumer)),
         flags_(&map.word(map.offset.flags)),
         slot_(reinterpret_cast<Slot*>(map.base + map.offset.desc)),
-        mask_(map.slots - 1) {}
+        mask_(map.slots - 1),
+        next_(std::atomic_ref(*producer_).load(std::memory_order_acquire)),
+        seen_consumer_(std::atomic_ref(*consumer_).load(std::memory_order_acquire)) {}
 
   /// Slots that may be written now; looks at the kernel's index only if fewer than `wanted` are known to be free.
   [[nodiscard]] std::uint32_t space(std::uint32_t wanted) noexcept {
@@ -46,6 +49,9 @@ class ProducerRing {
     next_ += count;
     std::atomic_ref(*producer_).store(next_, std::memory_order_release);
   }
+  [[nodiscard]] std::uint32_t slots() const noexcept { return mask_ + 1; }
+  /// Slots that were ever handed to the kernel, modulo 2^32: the index of the next one.
+  [[nodiscard]] std::uint32_t submitted() const noexcept { return next_; }
   /// Slots that the kernel has not taken yet.
   [[nodiscard]] std::uint32_t pending() noexcept {
     seen_consumer_ = std::atomic_ref(*consumer_).load(std::memory_order_acquire);
@@ -76,13 +82,17 @@ class ConsumerRing {
       : producer_(&map.word(map.offset.producer)),
         consumer_(&map.word(map.offset.consumer)),
         slot_(reinterpret_cast<const Slot*>(map.base + map.offset.desc)),
-        mask_(map.slots - 1) {}
+        mask_(map.slots - 1),
+        next_(std::atomic_ref(*consumer_).load(std::memory_order_acquire)),
+        seen_producer_(next_) {}
 
   /// Slots that may be read now; looks at the kernel's index only if fewer than `wanted` are known to be filled.
   [[nodiscard]] std::uint32_t ready(std::uint32_t wanted) noexcept {
     if (seen_producer_ - next_ < wanted) seen_producer_ = std::atomic_ref(*producer_).load(std::memory_order_acquire);
     return seen_producer_ - next_;
   }
+  /// Slots that were ever given back to the kernel, modulo 2^32: the index of the next one.
+  [[nodiscard]] std::uint32_t released() const noexcept { return next_; }
   /// The i-th of the filled slots.
   [[nodiscard]] const Slot& slot(std::uint32_t i) const noexcept { return slot_[(next_ + i) & mask_]; }
   /// Gives the first `count` filled slots back to the kernel.

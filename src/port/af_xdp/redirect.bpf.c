@@ -3,7 +3,8 @@
 //   ARP whose target is one of them, and IPv6 neighbour discovery that asks for or answers to one of them
 //   TCP and UDP to one of them with a destination port in the map, ICMP when switched on, everything when `all` is
 // Fragments have no ports, so they are kept only by `all`. VLAN-tagged frames are never kept. A queue without a socket
-// passes to the kernel. Every access is checked against data_end, or the kernel's verifier would refuse the program.
+// passes to the kernel. While no process drives the sockets, user space may have the rest dropped or sent straight to the
+// other interface of the bridge. Every access is checked against data_end, or the kernel's verifier would refuse the program.
 // clang-format off: bpf_helpers.h wants the kernel's types before it
 #include <linux/bpf.h>
 #include <linux/types.h>
@@ -94,6 +95,20 @@ struct {
   __type(value, struct ringplane_host_services);
 } host_services SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u32);
+} bypass SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_DEVMAP);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u32);
+} peer SEC(".maps");
+
 static __always_inline int is_host_ipv4(const __u8* address) {
   struct ringplane_host_address key = {.family = 4};
   __builtin_memcpy(key.bytes, address, 4);
@@ -162,6 +177,9 @@ int ringplane_redirect(struct xdp_md* packet) {
     if (ethernet->type == bpf_htons(ETHERTYPE_IPV6)) keeps = keeps_ipv6(payload, end, services);
     if (keeps) return XDP_PASS;
   }
+  const __u32* way = bpf_map_lookup_elem(&bypass, &only_slot);
+  if (way && *way == RINGPLANE_BYPASS_DROP) return XDP_DROP;
+  if (way && *way == RINGPLANE_BYPASS_PEER) return bpf_redirect_map(&peer, 0, XDP_DROP);
   return bpf_redirect_map(&sockets, packet->rx_queue_index, XDP_PASS);
 }
 

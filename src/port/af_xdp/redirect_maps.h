@@ -24,3 +24,10 @@ struct ringplane_host_services {
   __u32 icmp; /* ICMP and ICMPv6 to a host address stays with the kernel */
   __u32 all;  /* everything to a host address does */
 };
+
+/* The only slot of `bypass`: what becomes of packets that would go to the sockets. */
+enum ringplane_bypass {
+  RINGPLANE_BYPASS_NONE = 0, /* to the sockets */
+  RINGPLANE_BYPASS_DROP = 1, /* nobody drives the sockets: nothing passes */
+  RINGPLANE_BYPASS_PEER = 2, /* nobody drives the sockets: straight to the interface in `peer` */
+};

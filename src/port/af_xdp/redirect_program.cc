@@ -19,6 +19,7 @@
 #include <netinet/in.h>
 
 #include "base/file_descriptor.h"
+#include "base/holdings.h"
 #include "base/result.h"
 #include "port/af_xdp/interface.h"
 #include "port/af_xdp/kernel_services.h"
@@ -83,6 +84,7 @@ base::Result<RedirectProgram> RedirectProgram::attach(const Interface& interface
   RedirectProgram program;
   if (base::Result<void> loaded = program.load(); !loaded) return std::unexpected(std::move(loaded.error()));
   if (base::Result<void> kept = program.keep(services); !kept) return std::unexpected(std::move(kept.error()));
+  if (base::Result<void> kept = program.keep_maps(); !kept) return std::unexpected(std::move(kept.error()));
 
   int error = 0;
   if (wanted != XdpMode::kGeneric) {
@@ -160,13 +162,58 @@ int RedirectProgram::try_attach(const Interface& interface, bool native) {
   const int link = bpf_link_create(bpf_program__fd(program), static_cast<int>(interface.index), BPF_XDP, &options);
   if (link < 0) return -link;
   link_ = base::FileDescriptor(link);
+  object_.reset();
   native_ = native;
   return 0;
 }
 
 base::Result<void> RedirectProgram::add_socket(std::uint32_t queue, int socket_fd) {
-  if (bpf_map_update_elem(map_fd("sockets"), &queue, &socket_fd, BPF_ANY) == 0) return {};
+  if (bpf_map_update_elem(sockets_map_.get(), &queue, &socket_fd, BPF_ANY) == 0) return {};
   return base::fail("cannot direct queue " + std::to_string(queue) + " to its socket: " + std::strerror(errno));
+}
+
+base::Result<void> RedirectProgram::keep_maps() {
+  for (const auto& [name, kept] :
+       {std::pair{"sockets", &sockets_map_}, std::pair{"bypass", &bypass_map_}, std::pair{"peer", &peer_map_}}) {
+    auto map = base::duplicate(map_fd(name));
+    if (!map) return std::unexpected(std::move(map.error()));
+    *kept = std::move(*map);
+  }
+  return {};
+}
+
+base::Result<void> RedirectProgram::set_bypass(Bypass bypass, std::uint32_t peer_index) {
+  const std::uint32_t only_slot = 0;
+  const std::uint32_t way = bypass == Bypass::kPeer   ? RINGPLANE_BYPASS_PEER
+                            : bypass == Bypass::kDrop ? RINGPLANE_BYPASS_DROP
+                                                      : RINGPLANE_BYPASS_NONE;
+  if (bypass == Bypass::kPeer && bpf_map_update_elem(peer_map_.get(), &only_slot, &peer_index, BPF_ANY) != 0) {
+    return base::fail(std::string("cannot tell the XDP program the way past: ") + std::strerror(errno));
+  }
+  if (bpf_map_update_elem(bypass_map_.get(), &only_slot, &way, BPF_ANY) == 0) return {};
+  return base::fail(std::string("cannot tell the XDP program that nobody drives its sockets: ") + std::strerror(errno));
+}
+
+base::Result<void> RedirectProgram::share(base::Holdings& holdings, const std::string& prefix) const {
+  for (const auto& [name, kept] : {std::pair{"link", &link_}, std::pair{"sockets", &sockets_map_},
+                                   std::pair{"bypass", &bypass_map_}, std::pair{"peer", &peer_map_}}) {
+    if (auto added = holdings.add_duplicate(prefix + name, kept->get()); !added) return added;
+  }
+  return {};
+}
+
+base::Result<RedirectProgram> RedirectProgram::adopt(const base::Holdings& holdings, const std::string& prefix,
+                                                     bool native, std::string generic_reason) {
+  RedirectProgram program;
+  for (const auto& [name, kept] : {std::pair{"link", &program.link_}, std::pair{"sockets", &program.sockets_map_},
+                                   std::pair{"bypass", &program.bypass_map_}, std::pair{"peer", &program.peer_map_}}) {
+    auto held = holdings.duplicate(prefix + name);
+    if (!held) return std::unexpected(std::move(held.error()));
+    *kept = std::move(*held);
+  }
+  program.native_ = native;
+  program.generic_reason_ = std::move(generic_reason);
+  return program;
 }
 
 int RedirectProgram::map_fd(const char* name) const noexcept {

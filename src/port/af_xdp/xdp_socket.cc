@@ -123,6 +123,7 @@ int XdpSocket::try_open(Umem& umem, const Interface& interface, std::uint32_t qu
   const std::uint32_t send_buffer =
       static_cast<std::uint32_t>(std::min<std::uint64_t>(std::uint64_t{slots.tx} * kSendBufferBytesPerSlot, 1U << 30));
   (void)setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUFFORCE, &send_buffer, sizeof send_buffer);
+  if (const int error = size_rings(slots)) return error;
   if (const int error = map_rings(slots)) return error;
 
   sockaddr_xdp address{};
@@ -142,14 +143,28 @@ int XdpSocket::try_open(Umem& umem, const Interface& interface, std::uint32_t qu
   return 0;
 }
 
-int XdpSocket::map_rings(const RingSlots& slots) {
-  struct Ring {
-    int option;
-    std::uint64_t page_offset;
-    std::uint32_t slots;
-    std::size_t slot_bytes;
-  };
-  const std::array<Ring, 4> rings{{
+base::Result<XdpSocket> XdpSocket::adopt(base::FileDescriptor bound, const RingSlots& slots, bool zero_copy) {
+  XdpSocket socket;
+  socket.fd_ = std::move(bound);
+  socket.zero_copy_ = zero_copy;
+  if (const int error = socket.map_rings(slots)) {
+    return base::fail(std::string("cannot map the rings of an AF_XDP socket: ") + std::strerror(error));
+  }
+  return socket;
+}
+
+namespace {
+
+struct Ring {
+  int option;
+  std::uint64_t page_offset;
+  std::uint32_t slots;
+  std::size_t slot_bytes;
+};
+
+/// In the order of XdpSocket::RingIndex.
+std::array<Ring, 4> rings_of(const RingSlots& slots) {
+  return {{
       {.option = XDP_RX_RING, .page_offset = XDP_PGOFF_RX_RING, .slots = slots.rx, .slot_bytes = sizeof(xdp_desc)},
       {.option = XDP_TX_RING, .page_offset = XDP_PGOFF_TX_RING, .slots = slots.tx, .slot_bytes = sizeof(xdp_desc)},
       {.option = XDP_UMEM_FILL_RING,
@@ -161,9 +176,19 @@ int XdpSocket::map_rings(const RingSlots& slots) {
        .slots = slots.completion,
        .slot_bytes = sizeof(std::uint64_t)},
   }};
-  for (const Ring& ring : rings) {
+}
+
+}  // namespace
+
+int XdpSocket::size_rings(const RingSlots& slots) const {
+  for (const Ring& ring : rings_of(slots)) {
     if (const int error = set_option(fd_.get(), ring.option, ring.slots)) return error;
   }
+  return 0;
+}
+
+int XdpSocket::map_rings(const RingSlots& slots) {
+  const std::array<Ring, 4> rings = rings_of(slots);
   xdp_mmap_offsets offsets{};
   socklen_t length = sizeof offsets;
   if (getsockopt(fd_.get(), SOL_XDP, XDP_MMAP_OFFSETS, &offsets, &length) != 0) return errno;

@@ -29,11 +29,15 @@ class XdpSocket {
   /// `try_zero_copy` false: copy only. Fails with a sentence that says what to do.
   [[nodiscard]] static base::Result<XdpSocket> open(Umem& umem, const Interface& interface, std::uint32_t queue,
                                                     const RingSlots& slots, bool try_zero_copy);
+  /// Maps the rings of a bound socket that another process has opened with these `slots` and maybe driven.
+  [[nodiscard]] static base::Result<XdpSocket> adopt(base::FileDescriptor bound, const RingSlots& slots,
+                                                     bool zero_copy);
   XdpSocket(XdpSocket&& other) noexcept;
   XdpSocket& operator=(XdpSocket&& other) = delete;
   ~XdpSocket();
 
-  /// Unbinds and unmaps; afterwards the kernel touches no frame for this socket, and the rings are not to be used.
+  /// Unbinds (unless another process holds the socket too) and unmaps; afterwards the kernel touches no frame for this
+  /// socket, and the rings are not to be used.
   void close() noexcept;
   [[nodiscard]] bool is_open() const noexcept { return fd_.valid(); }
   /// -1 once closed.
@@ -54,6 +58,7 @@ class XdpSocket {
   /// registration to share, or -1: register the arena.
   [[nodiscard]] int try_open(Umem& umem, const Interface& interface, std::uint32_t queue, const RingSlots& slots,
                              bool zero_copy, int shared_fd);
+  [[nodiscard]] int size_rings(const RingSlots& slots) const;
   [[nodiscard]] int map_rings(const RingSlots& slots);
 
   Umem* umem_ = nullptr;
