@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """SIGHUP: new rules between two bursts, no packet and no connection lost; wrong ones change nothing."""
+import contextlib
 import json
 import socket
+import threading
 import time
 
 from case import LabTest, Session, in_thread, main
@@ -53,6 +55,58 @@ class Reload(LabTest):
         self.assertEqual(firewall.workers_sum("flows_total"), STREAMS + 1)
         labels = {rule["label"]: rule for rule in firewall.show("rules")}
         self.assertIn(f"more{reloads - 1}", labels)
+
+    def test_rules_count_on_over_reloads_to_the_packet(self):
+        firewall = self.start_firewall(RULES, workers=self.workers)
+        # The second has no label: it is known by its text.
+        echo = 'pass in quick on lan proto udp to port 7400 label "echo"\npass out quick on wan proto udp to port 7400\n'
+        firewall.reload(echo + RULES)
+        port, clients, reloads = 7400, 8, 12
+        done = threading.Event()
+        exchanged = 0
+        with contextlib.ExitStack() as stack:
+            server = stack.enter_context(self.server.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            server.bind((SERVER4, port))
+            server.settimeout(2)
+            sockets = []
+            for _ in range(clients):
+                client = stack.enter_context(self.client.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                client.connect((SERVER4, port))
+                client.settimeout(2)
+                sockets.append(client)
+
+            def talk():
+                nonlocal exchanged
+                while not done.is_set():
+                    # One question and its answer at a time: nothing can be lost but by the firewall.
+                    client = sockets[exchanged % clients]
+                    client.send(b"question")
+                    _, address = server.recvfrom(100)
+                    server.sendto(b"answer", address)
+                    client.recv(100)
+                    exchanged += 1
+
+            join = in_thread(talk)
+            seen = 0
+            for i in range(reloads):
+                more = "".join(f"block in quick on lan proto tcp to port {2000 + n}\n" for n in range(i * 7 % 30))
+                self.assertIn("reloaded", firewall.reload(more + echo + RULES if i % 2 else echo + RULES + more))
+                now = firewall.rule("echo")["packets"]
+                self.assertGreaterEqual(now, seen)
+                seen = now
+                time.sleep(0.05)
+            done.set()
+            join()
+        self.assertGreater(exchanged, 10 * reloads)
+        rules = firewall.show("rules")
+        out, = [rule for rule in rules if rule["text"].startswith("pass out quick on wan")]
+        for rule in (firewall.rule("echo"), out):
+            self.assertEqual(rule["packets"], 2 * exchanged, rule)
+            self.assertEqual(rule["bytes"], exchanged * (2 * 28 + len(b"question") + len(b"answer")), rule)
+            self.assertEqual(rule["states_total"], clients, "a flow is made once, however many reloads it lives through")
+        firewall.reload(RULES)
+        self.assertIn("reloaded", firewall.reload(echo + RULES))
+        self.assertEqual(firewall.rule("echo")["packets"], 0, "a rule that was gone begins anew")
 
     def test_rules_with_errors_change_nothing_and_every_error_is_told(self):
         firewall = self.start_firewall(RULES, workers=self.workers)

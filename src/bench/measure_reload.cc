@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
@@ -134,6 +135,9 @@ base::Result<void> reload_once(Rig& rig, Traffic& traffic, const RuleSource& sou
       error = done.error().message;
     }
     posted.store(true, std::memory_order_release);
+    if (!error.empty()) return;
+    while (!rig.reloaded()) std::this_thread::sleep_for(std::chrono::microseconds(200));
+    rig.carry_over();
   });
   const auto rechecked = [&] { return rig.worker(0).tables().counters.rechecked.get(); };
   const std::uint64_t before = rechecked();

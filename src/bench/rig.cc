@@ -25,6 +25,7 @@
 #include "port/port.h"
 #include "worker/forwarding.h"
 #include "worker/mailbox.h"
+#include "worker/rule_counts.h"
 #include "worker/rule_paths.h"
 #include "worker/snapshot.h"
 #include "worker/worker.h"
@@ -73,6 +74,7 @@ base::Result<std::unique_ptr<Rig>> Rig::create(const RigOptions& options,
     rig->mailboxes_.push_back(std::make_unique<worker::Mailbox>(options.workers, options.frames_per_worker));
   }
   if (auto added = rig->add_snapshot(std::move(policy)); !added) return std::unexpected(std::move(added.error()));
+  rig->totals_ = worker::RuleTotals(rig->snapshot().policy->rule_count());
   const port::PairOptions pair{
       .first_id = kLan, .second_id = kLan, .queues = options.workers, .ring_slots = options.ring_slots};
   port::PortPair lan = port::make_pair_ports(pair);
@@ -119,17 +121,19 @@ base::Result<void> Rig::add_snapshot(std::shared_ptr<const firewall::Policy> pol
   if (!snapshot) return std::unexpected(std::move(snapshot.error()));
   snapshots_.push_back(std::move(*snapshot));
   changes_.clear();
+  paths_.emplace_back();
   for (std::uint32_t i = 0; i < options_.workers; ++i) {
-    paths_.push_back(std::make_unique<worker::RulePaths>(rules));
+    paths_.back().push_back(std::make_unique<worker::RulePaths>(rules));
     changes_.push_back(std::make_unique<worker::SnapshotChange>());
     changes_.back()->snapshot = snapshots_.back().get();
-    changes_.back()->paths = paths_.back().get();
+    changes_.back()->paths = paths_.back().back().get();
   }
   return {};
 }
 
 base::Result<void> Rig::reload(std::shared_ptr<const firewall::Policy> policy) {
   if (auto added = add_snapshot(std::move(policy)); !added) return added;
+  succession_.emplace(snapshots_[snapshots_.size() - 2]->policy->ruleset(), snapshot().policy->ruleset());
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     worker::ControlMessage message{};
     message.kind = worker::ControlMessage::Kind::kSnapshot;
@@ -138,6 +142,10 @@ base::Result<void> Rig::reload(std::shared_ptr<const firewall::Policy> policy) {
     mailboxes_[i]->wake_up.notify();
   }
   return {};
+}
+
+void Rig::carry_over() {
+  totals_.carry_over(*succession_, paths_[paths_.size() - 2]);
 }
 
 bool Rig::reloaded() const noexcept {
@@ -179,8 +187,8 @@ std::uint64_t Rig::flow_table_bytes() const noexcept {
 
 std::uint64_t Rig::packets_by_rule() const noexcept {
   std::uint64_t packets = 0;
-  for (std::size_t w = paths_.size() - workers_.size(); w < paths_.size(); ++w) {
-    for (std::uint32_t i = 0; i < paths_[w]->size(); ++i) packets += paths_[w]->at(base::RulePathId{i}).packets.get();
+  for (const auto& paths : paths_.back()) {
+    for (std::uint32_t i = 0; i < paths->size(); ++i) packets += paths->at(base::RulePathId{i}).packets.get();
   }
   return packets;
 }

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,7 +23,7 @@
 #include "frame/frame_pool.h"
 #include "port/port.h"
 #include "worker/mailbox.h"
-#include "worker/rule_paths.h"
+#include "worker/rule_counts.h"
 #include "worker/snapshot.h"
 #include "worker/worker.h"
 
@@ -106,6 +107,8 @@ class Rig {
   /// Posts a new policy to every worker, as the control plane does; reloaded() tells when all have taken it.
   base::Result<void> reload(std::shared_ptr<const firewall::Policy> policy);
   [[nodiscard]] bool reloaded() const noexcept;
+  /// Then: what the rules before have counted goes over, as the control plane does it. The thread that called reload().
+  void carry_over();
 
   /// Frames dropped for any reason, over all workers.
   [[nodiscard]] std::uint64_t dropped() const noexcept;
@@ -130,7 +133,9 @@ class Rig {
   std::vector<std::unique_ptr<frame::FramePool>> pools_;  // the workers', then the endpoints' own
   std::vector<std::unique_ptr<worker::Mailbox>> mailboxes_;
   std::vector<std::unique_ptr<worker::Snapshot>> snapshots_;
-  std::vector<std::unique_ptr<worker::RulePaths>> paths_;  // the present ones are the last, one per worker
+  std::vector<worker::RuleTotals::Paths> paths_;      // by snapshot
+  std::optional<worker::RuleSuccession> succession_;  // of the last reload
+  worker::RuleTotals totals_;
   std::vector<std::unique_ptr<worker::SnapshotChange>> changes_;
   std::vector<std::unique_ptr<worker::Worker>> workers_;
   std::vector<Endpoint> endpoints_;

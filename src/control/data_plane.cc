@@ -33,6 +33,7 @@
 #include "worker/flow_admission.h"
 #include "worker/forwarding.h"
 #include "worker/mailbox.h"
+#include "worker/rule_counts.h"
 #include "worker/rule_paths.h"
 #include "worker/snapshot.h"
 #include "worker/worker.h"
@@ -206,6 +207,7 @@ base::Result<void> DataPlane::make_workers() {
     mailboxes_.push_back(std::make_unique<worker::Mailbox>(count, kMailboxSlots));
   }
   const auto rule_count = static_cast<std::uint32_t>(snapshot_->policy->rule_count());
+  totals_ = worker::RuleTotals(rule_count);
   for (std::uint32_t i = 0; i < count; ++i) {
     paths_.push_back(std::make_unique<worker::RulePaths>(rule_count));
     worker::SnapshotChange first{.snapshot = snapshot_.get(), .paths = paths_.back().get(), .additions = {}};
@@ -250,6 +252,7 @@ base::Result<void> DataPlane::reload(std::shared_ptr<const firewall::Policy> pol
   auto made = next_snapshot(std::move(policy));
   if (!made) return std::unexpected(std::move(made.error()));
   const std::vector<worker::TableAddition> additions = additions_for((*made)->policy->ruleset());
+  const worker::RuleSuccession succession(snapshot_->policy->ruleset(), (*made)->policy->ruleset());
   std::vector<std::unique_ptr<worker::RulePaths>> paths;
   std::vector<std::unique_ptr<worker::SnapshotChange>> changes;
   for (std::size_t i = 0; i < workers_.size(); ++i) {
@@ -271,6 +274,7 @@ base::Result<void> DataPlane::reload(std::shared_ptr<const firewall::Policy> pol
       return base::fail("a worker has not taken the new rules within 10 s");
     }
   }
+  totals_.carry_over(succession, paths_);
   snapshot_ = std::move(*made);
   paths_ = std::move(paths);
   return {};

@@ -19,6 +19,7 @@
 #include "frame/frame_pool.h"
 #include "port/port.h"
 #include "worker/mailbox.h"
+#include "worker/rule_counts.h"
 #include "worker/rule_paths.h"
 #include "worker/snapshot.h"
 #include "worker/worker.h"
@@ -68,6 +69,8 @@ class DataPlane {
   [[nodiscard]] const std::vector<std::unique_ptr<worker::Worker>>& workers() const noexcept { return workers_; }
   /// Those of worker `index`, of the present snapshot.
   [[nodiscard]] const worker::RulePaths& paths(std::size_t index) const noexcept { return *paths_[index]; }
+  /// By rule of the present snapshot, over all workers; a reload does not set them back (worker/rule_counts.h).
+  [[nodiscard]] std::vector<worker::RuleCounts> rule_counts() const { return totals_.of(paths_); }
 
  private:
   DataPlane(Config config, frame::Arena arena);
@@ -100,6 +103,7 @@ class DataPlane {
   std::vector<std::unique_ptr<port::Port>> ports_;
   std::unique_ptr<worker::Snapshot> snapshot_;
   std::vector<std::unique_ptr<worker::RulePaths>> paths_;
+  worker::RuleTotals totals_;
   std::vector<std::unique_ptr<worker::Worker>> workers_;
   std::vector<NamedAddition> additions_;
   std::vector<std::thread> threads_;

@@ -24,6 +24,7 @@
 #include "wire/flow_key.h"
 #include "wire/ip_address.h"
 #include "wire/packet.h"
+#include "worker/rule_counts.h"
 #include "worker/rule_paths.h"
 
 namespace ringplane::control {
@@ -71,31 +72,9 @@ Json show_ports(DataPlane& plane) {
   return list;
 }
 
-struct RuleCounts {
-  std::uint64_t packets = 0, bytes = 0, states = 0, states_total = 0;
-};
-
-std::vector<RuleCounts> count_rules(const DataPlane& plane) {
-  std::vector<RuleCounts> counts(plane.snapshot().policy->rule_count());
-  for (std::size_t w = 0; w < plane.workers().size(); ++w) {
-    const worker::RulePaths& paths = plane.paths(w);
-    for (std::uint32_t i = 0; i < paths.size(); ++i) {
-      const worker::RulePath& path = paths.at(base::RulePathId{i});
-      for (const base::RuleId rule : {path.in, path.out != path.in ? path.out : base::RuleId{}}) {
-        if (!rule.valid()) continue;
-        counts[rule.value].packets += path.packets.get();
-        counts[rule.value].bytes += path.bytes.get();
-        counts[rule.value].states += path.flows.get();
-        counts[rule.value].states_total += path.flows_total.get();
-      }
-    }
-  }
-  return counts;
-}
-
 Json show_rules(const DataPlane& plane) {
   const firewall::Ruleset& ruleset = plane.snapshot().policy->ruleset();
-  const std::vector<RuleCounts> counts = count_rules(plane);
+  const std::vector<worker::RuleCounts> counts = plane.rule_counts();
   Json list = Json::array();
   for (std::size_t i = 0; i < ruleset.rules.size(); ++i) {
     const firewall::Rule& rule = ruleset.rules[i];

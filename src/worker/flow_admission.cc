@@ -182,7 +182,7 @@ DropReason admit_flow(PacketBurst& burst, std::uint32_t slot, const PathDecision
 
 flow::FlowSetup adopt_flow(const wire::HostAddress& source, const PathDecision& decision, base::RulePathId path,
                            bool second_side, WorkerTables& tables) noexcept {
-  tables.paths->flow_began(path);
+  tables.paths->flow_adopted(path);
   // Never refused but for a full table of sources; then the flow simply is not counted.
   static_cast<void>(begin_sources(path, source, false, tables));
   return setup_of(decision, path, second_side, tables);

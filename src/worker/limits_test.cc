@@ -25,7 +25,7 @@ TEST(Limits, MaxBoundsTheFlowsOfARule) {
   rig.now_ns += 1000 * base::kNanosPerSecond;
   rig.turn(50);
   EXPECT_EQ(rig.flows(), 0U);
-  EXPECT_EQ(rig.rule("few").flows, 0U) << "flows that end give their place back";
+  EXPECT_EQ(rig.rule("few").states, 0U) << "flows that end give their place back";
   EXPECT_EQ(rig.through(kLan, Connection{}.syn()).size(), 1U);
 }
 

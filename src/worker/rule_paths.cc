@@ -51,9 +51,13 @@ base::RulePathId RulePaths::find(base::RuleId in, base::RuleId out, const firewa
 }
 
 void RulePaths::flow_began(base::RulePathId id) noexcept {
+  paths_[id.value].flows_total.add(1);
+  flow_adopted(id);
+}
+
+void RulePaths::flow_adopted(base::RulePathId id) noexcept {
   RulePath& path = paths_[id.value];
   path.flows.add(1);
-  path.flows_total.add(1);
   if (!path.has_options) return;
   if (path.in.valid()) ++states_[path.in.value];
   if (path.out.valid() && path.out != path.in) ++states_[path.out.value];

@@ -24,7 +24,7 @@ struct alignas(64) RulePath {
   base::Counter packets;
   base::Counter bytes;
   base::Counter flows;        ///< live now
-  base::Counter flows_total;  ///< ever made
+  base::Counter flows_total;  ///< ever made; not those adopted
 };
 
 class RulePaths {
@@ -56,8 +56,9 @@ class RulePaths {
   [[nodiscard]] std::uint32_t states_of(base::RuleId rule) const noexcept { return states_[rule.value]; }
   /// Hosts that have flows under `rule` here; kept by flow_admission.cc. Owner thread.
   [[nodiscard]] std::uint32_t& sources_of(base::RuleId rule) noexcept { return sources_[rule.value]; }
-  /// A flow on this path began or ended. Owner thread.
+  /// A flow on this path was made, came over from an older snapshot, or ended. Owner thread.
   void flow_began(base::RulePathId id) noexcept;
+  void flow_adopted(base::RulePathId id) noexcept;
   void flow_ended(base::RulePathId id) noexcept;
 
   /// Any thread: the pairs [0, size()) may be read.

@@ -27,6 +27,7 @@
 #include "port/port.h"
 #include "wire/bytes.h"
 #include "worker/mailbox.h"
+#include "worker/rule_counts.h"
 #include "worker/rule_paths.h"
 #include "worker/snapshot.h"
 #include "worker/worker.h"
@@ -61,6 +62,7 @@ class TestRig {
     lan_ = port::make_pair_ports({.first_id = kLan, .second_id = kLan, .queues = options.workers});
     wan_ = port::make_pair_ports({.first_id = kWan, .second_id = kWan, .queues = options.workers});
     make_snapshot_of(rules);
+    totals_ = RuleTotals(snapshot_->policy->rule_count());
     for (std::uint8_t i = 0; i < options.workers; ++i) {
       paths_.push_back(std::make_unique<RulePaths>(static_cast<std::uint32_t>(snapshot_->policy->rule_count())));
       SnapshotChange first{.snapshot = snapshot_.get(), .paths = paths_.back().get(), .additions = {}};
@@ -135,11 +137,13 @@ class TestRig {
 
   /// As the control plane does it: every worker goes over to the new rules at its next turn.
   void reload(const std::string& rules) {
+    if (reloaded()) carry_over();
     old_snapshots_.push_back(std::move(snapshot_));
     make_snapshot_of(rules);
-    for (auto& paths : paths_) {
-      old_paths_.push_back(std::move(paths));
-      paths = std::make_unique<RulePaths>(static_cast<std::uint32_t>(snapshot_->policy->rule_count()));
+    retired_.push_back({RuleSuccession(old_snapshots_.back()->policy->ruleset(), snapshot_->policy->ruleset()),
+                        std::exchange(paths_, {})});
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      paths_.push_back(std::make_unique<RulePaths>(static_cast<std::uint32_t>(snapshot_->policy->rule_count())));
     }
     for (std::size_t i = 0; i < workers_.size(); ++i) {
       changes_.push_back(std::make_unique<SnapshotChange>());
@@ -154,6 +158,14 @@ class TestRig {
   [[nodiscard]] bool reloaded() const {
     return std::ranges::all_of(changes_,
                                [](const auto& change) { return change->taken.load(std::memory_order_acquire); });
+  }
+  /// Once reloaded(), as the control plane does it at once: what the rules before have counted goes over for good.
+  void carry_over() {
+    for (Retired& retired : retired_) {
+      totals_.carry_over(retired.succession, retired.paths);
+      for (auto& paths : retired.paths) old_paths_.push_back(std::move(paths));
+    }
+    retired_.clear();
   }
 
   /// Closes all and counts the frames that are not in their pool: 0, or a bug. The rig is of no use afterwards.
@@ -192,27 +204,21 @@ class TestRig {
     for (const auto& worker : workers_) count += worker->tables().flows->size();
     return count;
   }
-  /// Counters of the rule with this label, over all workers.
-  struct RuleCounts {
-    std::uint64_t packets = 0;
-    std::uint64_t bytes = 0;
-    std::uint64_t flows = 0;
-  };
+  /// Counters of the rules with this label, over all workers and reloads.
   [[nodiscard]] RuleCounts rule(std::string_view label) const {
+    RuleTotals totals = totals_;
+    for (const Retired& retired : retired_) totals.carry_over(retired.succession, retired.paths);
+    const std::vector<RuleCounts> counts = totals.of(paths_);
     const firewall::Ruleset& ruleset = snapshot_->policy->ruleset();
-    RuleCounts counts;
-    for (const auto& paths : paths_) {
-      for (std::uint32_t i = 0; i < paths->size(); ++i) {
-        const RulePath& path = paths->at(base::RulePathId{i});
-        for (const base::RuleId id : {path.in, path.out}) {
-          if (!id.valid() || ruleset.label_of(ruleset.rule(id)) != label) continue;
-          counts.packets += path.packets.get();
-          counts.bytes += path.bytes.get();
-          counts.flows += path.flows.get();
-        }
-      }
+    RuleCounts sum;
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      if (ruleset.label_of(ruleset.rules[i]) != label) continue;
+      sum.packets += counts[i].packets;
+      sum.bytes += counts[i].bytes;
+      sum.states += counts[i].states;
+      sum.states_total += counts[i].states_total;
     }
-    return counts;
+    return sum;
   }
   [[nodiscard]] Worker& worker(std::size_t index = 0) { return *workers_[index]; }
   [[nodiscard]] Mailbox& mailbox(std::size_t index = 0) { return *mailboxes_[index]; }
@@ -221,6 +227,11 @@ class TestRig {
   std::uint64_t now_ns = 1'000 * base::kNanosPerSecond;
 
  private:
+  struct Retired {
+    RuleSuccession succession;
+    RuleTotals::Paths paths;
+  };
+
   [[nodiscard]] frame::FramePool& outside() { return *pools_.back(); }
   template <class F>
   void take_received(base::PortId port, F&& f) {
@@ -270,7 +281,9 @@ class TestRig {
   port::PortPair wan_;
   std::uint16_t generation_ = 0;
   std::unique_ptr<Snapshot> snapshot_;
-  std::vector<std::unique_ptr<RulePaths>> paths_;
+  RuleTotals::Paths paths_;
+  RuleTotals totals_;
+  std::vector<Retired> retired_;  // by reload, oldest first; not yet in totals_
   std::vector<std::unique_ptr<Snapshot>> old_snapshots_;
   std::vector<std::unique_ptr<RulePaths>> old_paths_;
   std::vector<std::unique_ptr<SnapshotChange>> changes_;

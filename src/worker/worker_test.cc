@@ -61,7 +61,7 @@ TEST(Pipeline, PassesAConnectionBothWaysWithItsBytesUnchanged) {
   EXPECT_EQ(rig.flows(), 1U);
   EXPECT_EQ(rig.rule("web").packets, 2U);
   EXPECT_EQ(rig.rule("out").packets, 2U) << "both rules of the path count";
-  EXPECT_EQ(rig.rule("web").flows, 1U);
+  EXPECT_EQ(rig.rule("web").states, 1U);
   EXPECT_EQ(rig.missing_frames(), 0U);
 }
 
@@ -268,7 +268,7 @@ TEST(Reload, KeepsFlowsThatTheNewRulesLetPassAndEndsTheOthers) {
   rig.reload("block label \"default\"\npass out\npass in proto tcp to port 80 label \"web\"\n");
   rig.turn(4);
   EXPECT_EQ(rig.flows(), 1U) << "the sweep ends ssh without waiting for a packet of it";
-  EXPECT_EQ(rig.rule("web").flows, 1U) << "the flow is accounted under its new rule";
+  EXPECT_EQ(rig.rule("web").states, 1U) << "the flow is accounted under its new rule";
   EXPECT_EQ(rig.through(kWan, web.from_server(flag::kAck, 901, 101, 50)).size(), 1U);
   EXPECT_TRUE(rig.through(kLan, ssh.from_client(flag::kAck, 101, 901, 5)).empty());
   EXPECT_EQ(rig.rule("default").packets, 1U);
@@ -305,7 +305,7 @@ TEST(Reload, JudgesEachFlowOnceHoweverManyPacketsOfABurstBelongToIt) {
   rig.turn(20);
   EXPECT_EQ(rig.worker().tables().counters.rechecked.get(), 20U);
   EXPECT_EQ(rig.worker().tables().counters.recheck_ended.get(), 10U);
-  EXPECT_EQ(rig.rule("web").flows, 10U);
+  EXPECT_EQ(rig.rule("web").states, 10U);
   EXPECT_EQ(rig.flows(), 10U);
   EXPECT_EQ(rig.missing_frames(), 0U);
 }
