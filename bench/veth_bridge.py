@@ -128,7 +128,7 @@ class Ringplane:
         self.firewall.stop()
 
     def cpu_seconds(self):
-        return self.firewall.program.cpu_seconds()
+        return self.firewall.cpu_seconds()
 
 
 def machine_cpu_seconds():

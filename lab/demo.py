@@ -186,7 +186,7 @@ def account(firewall, peak, seconds):
             print(f"    {drop['reason']:<20}{drop['packets']:>10,}  {drop['meaning']}")
     passed, total = firewall.workers_sum("passed"), firewall.workers_sum("flows_total")
     print(f"\n  {passed:,} packets ({firewall.workers_sum('passed_bytes'):,} bytes) passed and {total:,} flows in "
-          f"{seconds:.0f} s; {peak:,} flows at the peak; {firewall.program.cpu_seconds():.1f} s of CPU")
+          f"{seconds:.0f} s; {peak:,} flows at the peak; {firewall.cpu_seconds():.1f} s of CPU")
 
 
 def run():

@@ -1,11 +1,12 @@
 """The daemon under test, `ringplane run`, in the firewall namespace of a lab, and questions to it."""
+import contextlib
 import json
 import os
 import re
 import signal
 import socket
 
-from namespaces import LabError, program_path, wait_until
+from namespaces import LabError, children_of, cpu_seconds_of, program_path, wait_until
 
 RULES_PASS_ALL = "pass\n"
 
@@ -116,6 +117,37 @@ class Firewall:
         wait_until(lambda: re.search(r"reloaded: |rules stay as they are", self.program.output()[said:]),
                    "no answer to SIGHUP")
         return self.program.output()[said:]
+
+    def data_pid(self):
+        """Of the data process that this control process has started, or come to."""
+        for pid in children_of(self.program.pid) + children_of(os.getpid()):
+            with contextlib.suppress(FileNotFoundError):
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    if file.read().split(b"\0")[1:2] == [b"data-process"]:
+                        return pid
+        return None
+
+    def cpu_seconds(self):
+        """User and system time of both processes so far."""
+        return self.program.cpu_seconds() + cpu_seconds_of(self.data_pid())
+
+    def kill_data_process(self):
+        """SIGKILL, and waits until another has taken over; returns what was said."""
+        said = len(self.program.output())
+        os.kill(self.data_pid(), signal.SIGKILL)
+        wait_until(lambda: re.search(r"running again|Find the cause", self.program.output()[said:]),
+                   "no other data process takes over")
+        return self.program.output()[said:]
+
+    def kill(self):
+        """SIGKILL for both processes."""
+        data = self.data_pid()
+        self.program.signal(signal.SIGKILL)
+        self.program.wait()
+        if data is not None:
+            os.kill(data, signal.SIGKILL)
+            wait_until(lambda: data not in children_of(os.getpid()) or os.waitpid(data, os.WNOHANG)[0] == data,
+                       "the data process does not end")
 
     def stop(self):
         """SIGTERM; LabError unless it ends well with all frames at home."""

@@ -33,6 +33,7 @@ PREFIX = "rplab"
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 class LabError(Exception):
@@ -57,6 +58,33 @@ def ip(*words):
 
 def _die_with_parent():
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def children_of(pid):
+    """The processes whose parent it is now."""
+    with contextlib.suppress(FileNotFoundError):
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return [int(each) for each in file.read().split()]
+    return []
+
+
+def cpu_seconds_of(pid):
+    """User and system time so far, of all threads."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _end_orphans(programs):
+    """What a program left behind when it was killed (ringplane's data process goes on) has become ours: end it."""
+    started = {program.pid for program in programs}
+    for pid in children_of(os.getpid()):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, ChildProcessError):
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                is_ours = b"data-process" in file.read()
+            if pid not in started and is_ours:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
 
 class Program:
@@ -96,10 +124,7 @@ class Program:
             return self.wait(timeout_s)
 
     def cpu_seconds(self):
-        """User and system time so far, of all threads."""
-        with open(f"/proc/{self.pid}/stat", encoding="ascii") as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds_of(self.pid)
 
 
 class Space:
@@ -173,6 +198,7 @@ class Lab:
     def __enter__(self):
         _arm_signals()
         _sweep()
+        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
         Lab._alive.append(self)
         try:
             self.folder = tempfile.mkdtemp(prefix=f"{PREFIX}-{os.getpid()}-")
@@ -231,6 +257,7 @@ class Lab:
             for program in reversed(self.programs):
                 with contextlib.suppress(Exception):
                     program.stop(timeout_s=5.0)
+            _end_orphans(self.programs)
             self.programs.clear()
             for space in self.spaces:
                 subprocess.run(["ip", "netns", "del", space.name], capture_output=True, check=False)

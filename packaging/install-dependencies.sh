@@ -6,7 +6,7 @@ set -euo pipefail
 declare -A packages=(
   [build]="g++ cmake ninja-build ccache pkg-config clang-19 libbpf-dev libpcap-dev libcli11-dev libtomlplusplus-dev
            libfmt-dev libspdlog-dev nlohmann-json3-dev libssl-dev liblzma-dev libgtest-dev libgmock-dev libbenchmark-dev
-           dpdk-dev"
+           dpdk-dev libseccomp-dev"
   [test]="python3 python3-scapy iproute2 ethtool nginx-light curl iperf3 iputils-ping netcat-openbsd openssh-server
           openssh-client nftables procps xz-utils dpdk"
   [demo]="iproute2 ethtool nginx-light curl iperf3 iputils-ping netcat-openbsd openssh-client python3"

@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "control/daemon.h"
+#include "control/data_process.h"
 
 namespace ringplane::cli {
 
@@ -14,6 +15,11 @@ void add_run(CLI::App& app, Command& chosen) {
       app.add_subcommand("run", "the data plane, in the foreground; SIGTERM stops it, SIGHUP reloads the rules");
   command->add_option("-c,--config", *config, "configuration file (ringplane.toml)")->required();
   command->callback([&chosen, config] { chosen = [config] { return control::run_daemon(*config); }; });
+
+  // What `run` starts; not for people (an empty group hides it).
+  constexpr int kListener = 3;
+  CLI::App* data = app.add_subcommand("data-process", "the part of `run` that touches packets")->group("");
+  data->callback([&chosen] { chosen = [] { return control::run_data_process(kListener); }; });
 }
 
 }  // namespace ringplane::cli

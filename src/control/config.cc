@@ -255,7 +255,12 @@ void read_bridge(Section& section, Config& config, Errors& errors) {
     errors.add(section.table(), "a bridge joins exactly two ports: ports = [\"lan\", \"wan\"]");
     return;
   }
-  BridgeConfig bridge{.arp_only = non_ip == "arp"};
+  std::string fail = "closed";
+  section.text("fail", fail);
+  if (fail != "open" && fail != "closed") {
+    errors.add(*section.find("fail"), "'fail' must be \"open\" or \"closed\"");
+  }
+  BridgeConfig bridge{.arp_only = non_ip == "arp", .fail_open = fail == "open"};
   for (std::size_t i = 0; i < 2; ++i) {
     const auto found = std::ranges::find(config.ports, names[i], &PortConfig::name);
     if (found == config.ports.end()) {
@@ -337,6 +342,7 @@ void read_root(const toml::table& table, Config& config, Errors& errors) {
 ConfigResult parse_config(const std::string& text, const std::string& path) {
   ConfigResult result;
   result.config.path = path;
+  result.config.text = text;
   Errors errors(path, text);
   try {
     read_root(toml::parse(text, path), result.config, errors);

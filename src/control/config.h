@@ -42,7 +42,8 @@ struct PortConfig {
 struct BridgeConfig {
   std::uint32_t first = 0;  ///< index into Config::ports
   std::uint32_t second = 0;
-  bool arp_only = false;  ///< non_ip = "arp": of frames that are no IP only ARP passes
+  bool arp_only = false;   ///< non_ip = "arp": of frames that are no IP only ARP passes
+  bool fail_open = false;  ///< fail = "open": while no data process can be kept alive, everything passes unseen
 };
 
 struct WorkersConfig {
@@ -78,6 +79,7 @@ struct RepliesConfig {
 
 struct Config {
   std::string path;        ///< of the file it was read from
+  std::string text;        ///< of that file
   std::string rules_path;  ///< of pf.conf, relative paths resolved against `path`
   std::vector<PortConfig> ports;
   std::vector<BridgeConfig> bridges;

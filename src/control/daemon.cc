@@ -8,8 +8,10 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <expected>
 #include <memory>
-#include <sstream>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -20,21 +22,18 @@
 
 #include "base/clock.h"
 #include "base/file_descriptor.h"
-#include "base/heap.h"
-#include "base/mapped_memory.h"
+#include "base/memory_file.h"
 #include "base/result.h"
+#include "control/channel.h"
 #include "control/config.h"
-#include "control/data_plane.h"
-#include "control/eve_log.h"
-#include "control/eve_writer.h"
-#include "control/show.h"
+#include "control/data_link.h"
+#include "control/estate.h"
+#include "control/rule_files.h"
 #include "control/status_socket.h"
 #include "firewall/diagnostic.h"
 #include "firewall/parser.h"
 #include "firewall/policy.h"
 #include "firewall/ruleset.h"
-#include "port/port.h"
-#include "worker/log_record.h"
 
 namespace ringplane::control {
 namespace {
@@ -61,54 +60,93 @@ base::FileDescriptor open_signals() {
   return base::FileDescriptor(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-/// The rules that the configuration names; warnings are logged, errors returned.
-base::Result<std::shared_ptr<const firewall::Policy>> compile_rules(const Config& config) {
-  firewall::ParseResult parsed = firewall::parse_file(config.rules_path, environment_of(config));
+/// What the configuration names, read once: compiled, and packed for the data process.
+struct Rules {
+  std::shared_ptr<const firewall::Policy> policy;
+  base::FileDescriptor packed;
+};
+
+/// Warnings are logged, errors returned.
+base::Result<Rules> read_rules(const Config& config) {
+  RecordedFiles files;
+  firewall::Environment environment = environment_of(config);
+  environment.files = &files;
+  firewall::ParseResult parsed = firewall::parse_file(config.rules_path, environment);
   if (parsed.ok()) {
     for (const auto& warning : parsed.diagnostics) spdlog::warn("{}", firewall::render(warning));
   }
-  return firewall::Policy::create(std::move(parsed));
+  auto policy = firewall::Policy::create(std::move(parsed));
+  if (!policy) return std::unexpected(std::move(policy.error()));
+  auto packed = files.pack();
+  if (!packed) return std::unexpected(std::move(packed.error()));
+  return Rules{std::move(*policy), std::move(*packed)};
 }
+
+/// Deaths of data processes. Too many in too short a time are a loop that starting another one does not end.
+class Deaths {
+ public:
+  /// One more; true: it is a loop.
+  bool note(std::uint64_t now_ns) {
+    std::erase_if(recent_, [&](std::uint64_t then) { return now_ns - then > kWindowNs; });
+    recent_.push_back(now_ns);
+    return recent_.size() >= kMost;
+  }
+  void forget() { recent_.clear(); }
+  static constexpr std::size_t kMost = 5;
+
+ private:
+  static constexpr std::uint64_t kWindowNs = 30 * base::kNanosPerSecond;
+  std::vector<std::uint64_t> recent_;
+};
 
 class Daemon {
  public:
-  Daemon(std::unique_ptr<DataPlane> plane, StatusSocket socket, EveWriter writer, base::FileDescriptor signals)
-      : plane_(std::move(plane)),
+  Daemon(Config config, Estate estate, DataLink link, StatusSocket socket, base::FileDescriptor signals)
+      : config_(std::move(config)),
+        estate_(std::move(estate)),
+        link_(std::move(link)),
         socket_(std::move(socket)),
-        writer_(std::move(writer)),
         signals_(std::move(signals)) {}
 
   int run() {
-    plane_->start();
-    for (const auto& port : plane_->ports()) spdlog::info("{}", port->description());
-    spdlog::info("{} rules, {} worker(s), room for {} flows, frames on {}", plane_->snapshot().policy->rule_count(),
-                 plane_->workers().size(), plane_->config().flows.limit, base::name_of(plane_->arena().pages()));
-    spdlog::info("running");
-    link_.resize(plane_->ports().size(), port::LinkState::kUp);
     while (!stopping_) turn();
-    const std::uint32_t missing = plane_->stop();
-    write_logs();
-    writer_.flush();
-    if (missing != 0) {
-      spdlog::error("{} frames did not come home: please report this", missing);
-      return kExitFailed;
+    return stop();
+  }
+  /// Rules on disk that are not those of a data process that was found running.
+  void reload() {
+    auto rules = read_rules(config_);
+    if (!rules) {
+      spdlog::error("the rules stay as they are, since the new ones have errors:\n{}", rules.error().message);
+      return;
     }
-    spdlog::info("stopped, all {} frames home", plane_->arena().frame_count());
-    return 0;
+    const firewall::Limits& limits = rules->policy->options().limits;
+    if (limits.states_set && limits.states != estate_.order.flow_limit) {
+      spdlog::warn("set limit states takes effect at the next start; until then there is room for {} flows",
+                   estate_.order.flow_limit);
+    }
+    if (!link_ && !revive()) return;
+    Message message{.kind = MessageKind::kRules, .body = {}, .holdings = {}};
+    auto added = message.holdings.add_duplicate("rules", rules->packed.get());
+    const auto reloaded = added ? link_->call(message) : base::Result<Message>(std::unexpected(added.error()));
+    if (!reloaded) {
+      spdlog::error("the rules stay as they are: {}", reloaded.error().message);
+      return;
+    }
+    estate_.holdings.add("rules", std::move(rules->packed));
+    spdlog::info("reloaded: {} rules, generation {}", rules->policy->rule_count(), reloaded->body);
   }
 
  private:
   void turn() {
-    std::array<pollfd, 2> waits{pollfd{.fd = signals_.get(), .events = POLLIN, .revents = 0},
-                                pollfd{.fd = socket_.descriptor(), .events = POLLIN, .revents = 0}};
+    std::array<pollfd, 3> waits{pollfd{.fd = signals_.get(), .events = POLLIN, .revents = 0},
+                                pollfd{.fd = socket_.descriptor(), .events = POLLIN, .revents = 0},
+                                pollfd{.fd = link_ ? link_->end_descriptor() : -1, .events = POLLIN, .revents = 0}};
     poll(waits.data(), waits.size(), kTickMs);
+    if (waits[2].revents != 0) bury();
     if ((waits[0].revents & POLLIN) != 0) take_signal();
     if ((waits[1].revents & POLLIN) != 0) {
       socket_.serve([this](const std::string& request) { return answer(request); });
     }
-    write_logs();
-    plane_->spread_overloads();
-    watch_links();
   }
 
   void take_signal() {
@@ -122,88 +160,136 @@ class Daemon {
     }
   }
 
-  void reload() {
-    auto policy = compile_rules(plane_->config());
-    if (!policy) {
-      spdlog::error("the rules stay as they are, since the new ones have errors:\n{}", policy.error().message);
+  /// The data process has died: start another on what it left, unless that is no use.
+  void bury() {
+    const std::uint64_t died_ns = base::monotonic_ns();
+    const std::string how = link_->how_it_ended();
+    link_.reset();
+    if (deaths_.note(died_ns)) {
+      fail("the data process " + how + ", and so did " + std::to_string(Deaths::kMost - 1) + " before it within 30 s");
       return;
     }
-    const firewall::Limits& limits = (*policy)->options().limits;
-    const std::uint32_t room = plane_->config().flows.limit;
-    if (limits.states_set && limits.states != room) {
-      spdlog::warn("set limit states takes effect at the next start; until then there is room for {} flows", room);
-    }
-    write_logs();  // records of the present rules, while their labels are at hand
-    if (auto reloaded = plane_->reload(std::move(*policy)); !reloaded) {
-      spdlog::error("the rules stay as they are: {}", reloaded.error().message);
+    spdlog::error("the data process {}; another takes over", how);
+    std::string ready;
+    auto next = DataLink::start(estate_, listener_path(config_), ready);
+    if (!next) {
+      fail("no other data process can be started: " + next.error().message);
       return;
     }
-    spdlog::info("reloaded: {} rules, generation {}", plane_->snapshot().policy->rule_count(),
-                 plane_->snapshot().generation);
+    link_ = std::move(*next);
+    announce_takeover(ready, died_ns);
   }
 
-  /// "show WHAT [LIMIT]"; anything else is answered with an error.
+  static void announce_takeover(const std::string& ready, std::uint64_t since_ns) {
+    const auto said = nlohmann::json::parse(ready, nullptr, false);
+    const std::uint64_t took_us = (base::monotonic_ns() - since_ns) / 1'000;
+    if (!said.value("flows_trusted", true)) {
+      spdlog::error("the flow table did not hold together: it was dropped, and connections begin anew");
+    }
+    spdlog::info("running again after {}.{:03} ms: {} flows kept, {} dropped", took_us / 1'000, took_us % 1'000,
+                 said.value("flows_kept", 0), said.value("flows_dropped", 0));
+  }
+
+  /// Gives up until somebody says SIGHUP: what becomes of packets is for the configuration to say.
+  void fail(const std::string& why) {
+    const auto failures = set_bypass(estate_, config_, true);
+    for (const std::string& failure : failures) spdlog::error("{}", failure);
+    spdlog::error("{}; bridges are {} now. Find the cause, then send SIGHUP (or restart ringplane)", why,
+                  bypass_text());
+  }
+
+  [[nodiscard]] std::string bypass_text() const {
+    std::string text;
+    for (const BridgeConfig& bridge : config_.bridges) {
+      text += (text.empty() ? "" : ", ") + config_.ports[bridge.first].name + "-" + config_.ports[bridge.second].name +
+              (bridge.fail_open ? " open (unfiltered)" : " closed");
+    }
+    return text.empty() ? "none" : text;
+  }
+
+  /// After fail(): tries again.
+  bool revive() {
+    deaths_.forget();
+    const std::uint64_t since_ns = base::monotonic_ns();
+    std::string ready;
+    auto next = DataLink::start(estate_, listener_path(config_), ready);
+    if (!next) {
+      spdlog::error("no data process can be started: {}", next.error().message);
+      return false;
+    }
+    link_ = std::move(*next);
+    for (const std::string& failure : set_bypass(estate_, config_, false)) spdlog::error("{}", failure);
+    announce_takeover(ready, since_ns);
+    return true;
+  }
+
   std::string answer(const std::string& request) {
-    std::istringstream words(request);
-    std::string verb;
-    std::string what;
-    std::uint32_t limit = 1000;
-    words >> verb >> what >> limit;
-    nlohmann::ordered_json reply;
-    if (verb == "show") reply = show(*plane_, what, limit);
-    if (reply.is_null())
-      reply = {{"error", "unknown request; known are: show ports, rules, flows, drops, workers, memory"}};
-    return reply.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    if (!link_) return error_text("no data process lives: see the daemon's messages, then send SIGHUP");
+    auto reply = link_->call({.kind = MessageKind::kAsk, .body = request, .holdings = {}});
+    return reply ? std::move(reply->body) : error_text(reply.error().message);
   }
 
-  void write_logs() {
-    const std::uint64_t wall_offset_ns = base::wall_clock_ns() - base::monotonic_ns();
-    plane_->drain_logs([&](const worker::LogRecord& record) {
-      const worker::Snapshot& snapshot = plane_->snapshot();
-      const firewall::Ruleset* ruleset =
-          record.generation == snapshot.generation ? &snapshot.policy->ruleset() : nullptr;
-      const std::string& interface = plane_->config().ports[record.port.value].interface;
-      writer_.write(eve_line(record, ruleset, interface, record.now_ns + wall_offset_ns));
-    });
-    writer_.flush();
+  static std::string error_text(const std::string& sentence) {
+    return nlohmann::json{{"error", sentence}}.dump() + "\n";
   }
 
-  void watch_links() {
-    // Asking the device is a system call: every second is enough for a message.
-    if (const std::uint64_t now_ns = base::monotonic_ns(); now_ns - links_asked_ns_ >= base::kNanosPerSecond) {
-      links_asked_ns_ = now_ns;
-    } else {
-      return;
+  int stop() {
+    unlink(listener_path(config_).c_str());
+    if (!link_) return kExitFailed;
+    const auto stopped = link_->call({.kind = MessageKind::kStop, .body = {}, .holdings = {}});
+    if (!stopped) {
+      spdlog::error("the data process did not stop: {}", stopped.error().message);
+      link_->kill();
+      return kExitFailed;
     }
-    std::uint64_t down = 0;
-    for (std::size_t i = 0; i < link_.size(); ++i) {
-      const port::LinkState state = plane_->ports()[i]->link_state();
-      if (state != port::LinkState::kUp) down |= std::uint64_t{1} << i;
-      if (state == std::exchange(link_[i], state)) continue;
-      const PortConfig& port = plane_->config().ports[i];
-      if (state == port::LinkState::kGone) {
-        spdlog::error("port {}: interface {} is gone; bring it back and restart ringplane to use it again", port.name,
-                      port.interface);
-      } else {
-        spdlog::warn("port {}: interface {} is {}", port.name, port.interface, port::name_of(state));
-      }
+    (void)link_->how_it_ended();
+    const auto said = nlohmann::json::parse(stopped->body, nullptr, false);
+    if (const auto missing = said.value("missing", 0U); missing != 0) {
+      spdlog::error("{} frames did not come home: please report this", missing);
+      return kExitFailed;
     }
-    for (const auto& worker : plane_->workers()) worker->set_ports_down(down);
+    spdlog::info("stopped, all {} frames home", said.value("frames", 0U));
+    return 0;
   }
 
-  std::unique_ptr<DataPlane> plane_;
+  Config config_;
+  Estate estate_;
+  std::optional<DataLink> link_;  // none: it has died, and no other could be kept alive
   StatusSocket socket_;
-  EveWriter writer_;
   base::FileDescriptor signals_;
-  std::vector<port::LinkState> link_;
-  std::uint64_t links_asked_ns_ = 0;
+  Deaths deaths_;
   bool stopping_ = false;
 };
+
+void announce(const std::string& ready) {
+  const auto said = nlohmann::json::parse(ready, nullptr, false);
+  for (const auto& port : said.at("ports")) spdlog::info("{}", port.get<std::string>());
+  spdlog::info("{} rules, {} worker(s), room for {} flows, frames on {}", said.value("rules", 0U),
+               said.value("workers", 0U), said.value("flows", 0U), said.value("pages", ""));
+  spdlog::info("isolation of the data process: {}", said.value("isolation", ""));
+  spdlog::info("running");
+}
+
+/// Comes to a data process that goes on though its control process has died.
+int attend(const Config& config, DataLink link, Estate estate, StatusSocket socket, base::FileDescriptor signals,
+           base::Result<Rules> rules) {
+  const auto present = base::read_memory_file(estate.holdings.find("rules"));
+  const bool other_rules =
+      !rules || !present || base::read_memory_file(rules->packed.get()).value_or("") != present.value();
+  spdlog::info("attached to the data process {}, which has gone on", link.pid());
+  if (estate.order.config_text != config.text) {
+    spdlog::warn("{} has changed; that takes effect when ringplane is stopped and started", config.path);
+  }
+  Config running = parse_config(estate.order.config_text, estate.order.config_path).config;
+  Daemon daemon(std::move(running), std::move(estate), std::move(link), std::move(socket), std::move(signals));
+  if (other_rules) daemon.reload();
+  spdlog::info("running");
+  return daemon.run();
+}
 
 }  // namespace
 
 int run_daemon(const std::string& config_path) {
-  base::keep_freed_memory();  // rules that are compiled beside the workers must not hold these up
   auto logger = std::make_shared<spdlog::logger>("ringplane", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_pattern("ringplane: %v");
   spdlog::set_default_logger(logger);
@@ -215,19 +301,30 @@ int run_daemon(const std::string& config_path) {
       std::fprintf(stderr, "%s\n", firewall::render(diagnostic).c_str());
     return kExitBadConfiguration;
   }
-  auto policy = compile_rules(config.config);
-  if (!policy) {
-    std::fprintf(stderr, "%s\n", policy.error().message.c_str());
-    return kExitBadConfiguration;
-  }
   base::FileDescriptor signals = open_signals();
+  auto rules = read_rules(config.config);
+  // First, so that nobody comes to the data process of a control process that lives.
   auto socket = StatusSocket::listen(config.config.control.socket);
   if (!socket) return refuse(socket.error());
-  auto writer = EveWriter::open(config.config.log.file);
-  if (!writer) return refuse(writer.error());
-  auto plane = DataPlane::create(config.config, std::move(*policy));
-  if (!plane) return refuse(plane.error());
-  return Daemon(std::move(*plane), std::move(*socket), std::move(*writer), std::move(signals)).run();
+  Estate estate;
+  if (auto link = DataLink::attach(listener_path(config.config), estate)) {
+    return attend(config.config, std::move(*link), std::move(estate), std::move(*socket), std::move(signals),
+                  std::move(rules));
+  }
+  if (!rules) {
+    std::fprintf(stderr, "%s\n", rules.error().message.c_str());
+    return kExitBadConfiguration;
+  }
+  auto taken = take_estate(config.config, *rules->policy, std::move(rules->packed));
+  if (!taken) return refuse(taken.error());
+  std::string ready;
+  auto link = DataLink::start(*taken, listener_path(config.config), ready);
+  if (!link) {
+    unlink(listener_path(config.config).c_str());
+    return refuse(link.error());
+  }
+  announce(ready);
+  return Daemon(config.config, std::move(*taken), std::move(*link), std::move(*socket), std::move(signals)).run();
 }
 
 }  // namespace ringplane::control

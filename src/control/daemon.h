@@ -1,5 +1,7 @@
-// The daemon behind `ringplane run`: builds the data plane, then waits for signals, questions and log records.
-// SIGTERM and SIGINT stop it cleanly, SIGHUP reads the rules again. Runs in the calling thread.
+// The control process behind `ringplane run`: takes everything that needs rights, starts the data process on it, and
+// waits for signals, questions and the data process's death, after which it starts another. One that finds a data
+// process running comes to that. SIGTERM and SIGINT stop both cleanly, SIGHUP reads the rules again. Runs in the
+// calling thread.
 #pragma once
 
 #include <string>

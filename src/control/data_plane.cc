@@ -10,6 +10,7 @@
 #include <cstring>
 #include <expected>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -19,10 +20,13 @@
 #include <spdlog/spdlog.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/ids.h"
+#include "base/mapped_memory.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "control/config.h"
+#include "control/estate.h"
 #include "firewall/policy.h"
 #include "firewall/ruleset.h"
 #include "flow/flow_table.h"
@@ -39,6 +43,7 @@
 #include "worker/worker.h"
 #include "worker/worker_tables.h"
 #ifdef RINGPLANE_AF_XDP
+#include "control/port_facts.h"
 #include "port/af_xdp/af_xdp_port.h"
 #include "port/af_xdp/umem.h"
 #else
@@ -61,10 +66,6 @@ bool wait_for(Done&& done) {
     std::this_thread::sleep_for(std::chrono::microseconds(200));
   }
   return false;
-}
-
-std::uint32_t share(std::uint32_t whole, std::uint32_t parts) {
-  return (whole + parts - 1) / parts;
 }
 
 void name_and_pin(std::thread& thread, std::size_t index, const std::vector<std::uint32_t>& cpus) {
@@ -92,75 +93,70 @@ base::Result<void> check_cpus(const std::vector<std::uint32_t>& cpus) {
 
 }  // namespace
 
-DataPlane::DataPlane(Config config, frame::Arena arena) : config_(std::move(config)), arena_(std::move(arena)) {
-  base::Random random(base::os_random_seed());
-  secret_ = base::HashSecret{{random(), random(), random(), random()}};
-}
+DataPlane::DataPlane(Config config, frame::Arena arena, base::HashSecret secret)
+    : config_(std::move(config)), arena_(std::move(arena)), secret_(secret) {}
 
 DataPlane::~DataPlane() {
   stop();
 }
 
-base::Result<std::unique_ptr<DataPlane>> DataPlane::create(const Config& config,
+base::Result<std::unique_ptr<DataPlane>> DataPlane::create(const Config& config, const Estate& estate,
                                                            std::shared_ptr<const firewall::Policy> policy) {
   if (auto cpus = check_cpus(config.workers.cpus); !cpus) return std::unexpected(std::move(cpus.error()));
   auto arena = frame::Arena::create({.frame_count = config.memory.frames,
                                      .frame_bytes = config.memory.frame_bytes,
-                                     .huge_pages = config.memory.huge_pages});
+                                     .huge_pages = config.memory.huge_pages,
+                                     .memory_file = estate.holdings.find("arena")});
   if (!arena) return std::unexpected(std::move(arena.error()));
-  std::unique_ptr<DataPlane> plane(new DataPlane(config, std::move(*arena)));
-  const firewall::Limits& limits = policy->options().limits;
-  if (limits.states_set) plane->config_.flows.limit = limits.states;
-  if (limits.src_nodes_set) plane->config_.flows.sources = limits.src_nodes;
+  std::unique_ptr<DataPlane> plane(new DataPlane(config, std::move(*arena), estate.order.secret));
+  plane->config_.flows.limit = estate.order.flow_limit;
+  plane->config_.flows.sources = estate.order.source_limit;
   plane->states_per_worker_ = share(plane->config_.flows.limit, config.workers.count);
-  if (auto opened = plane->open_ports(); !opened) return std::unexpected(std::move(opened.error()));
+  if (auto opened = plane->open_ports(estate); !opened) return std::unexpected(std::move(opened.error()));
   auto snapshot = plane->next_snapshot(std::move(policy));
   if (!snapshot) return std::unexpected(std::move(snapshot.error()));
   plane->snapshot_ = std::move(*snapshot);
-  if (auto made = plane->make_workers(); !made) return std::unexpected(std::move(made.error()));
+  if (auto made = plane->make_workers(estate); !made) return std::unexpected(std::move(made.error()));
   return plane;
 }
 
-base::Result<void> DataPlane::open_ports() {
+base::Result<void> DataPlane::open_ports(const Estate& estate) {
   for (std::size_t i = 0; i < config_.ports.size(); ++i) {
     const base::PortId id{static_cast<std::uint8_t>(i)};
-    auto opened = config_.ports[i].is_dpdk() ? open_dpdk_port(id) : open_af_xdp_port(id);
+    auto opened = config_.ports[i].is_dpdk() ? open_dpdk_port(id) : open_af_xdp_port(id, estate);
     if (!opened) return std::unexpected(std::move(opened.error()));
     ports_.push_back(std::move(*opened));
   }
   return {};
 }
 
-base::Result<std::unique_ptr<port::Port>> DataPlane::open_af_xdp_port(base::PortId id) {
 #ifdef RINGPLANE_AF_XDP
+base::Result<std::unique_ptr<port::Port>> DataPlane::open_af_xdp_port(base::PortId id, const Estate& estate) {
   if (umem_ == nullptr) umem_ = std::make_unique<port::Umem>(arena_);
   const PortConfig& wanted = config_.ports[id.value];
-  port::AfXdpOptions options{
-      .id = id, .interface = wanted.interface, .queues = config_.workers.count, .zero_copy = wanted.zero_copy};
-  options.mode = wanted.mode == XdpMode::kNative    ? port::XdpMode::kNative
-                 : wanted.mode == XdpMode::kGeneric ? port::XdpMode::kGeneric
-                                                    : port::XdpMode::kBest;
-  options.kernel = {.addresses = wanted.kernel.addresses,
-                    .tcp_ports = wanted.kernel.tcp,
-                    .udp_ports = wanted.kernel.udp,
-                    .icmp = wanted.kernel.icmp,
-                    .all = wanted.kernel.all};
-  auto opened = port::AfXdpPort::create(*umem_, options);
-  if (!opened) return std::unexpected(std::move(opened.error()));
-  if (const std::uint32_t queues = (*opened)->interface_queues(); queues > config_.workers.count) {
-    return base::fail(wanted.interface + " has " + std::to_string(queues) + " receive queues for " +
-                          std::to_string(config_.workers.count) +
-                          " worker(s), and packets of the others would go past the firewall: set workers.count = " +
-                          std::to_string(queues) + ", or type: ethtool -L " + wanted.interface + " combined " +
-                          std::to_string(config_.workers.count),
-                      base::ErrorKind::kBadConfiguration);
-  }
-  return opened;
-#else
-  return base::fail("port " + config_.ports[id.value].name +
-                    ": this build has no AF_XDP: build with -DRINGPLANE_AF_XDP=ON, or use ringplane replay");
-#endif
+  const auto told = estate.order.ports.find(wanted.name);
+  if (told == estate.order.ports.end()) return base::fail("port " + wanted.name + " was not handed over");
+  const auto facts = facts_from(told->second);
+  if (!facts) return std::unexpected(facts.error());
+  auto adopted = port::AfXdpPort::adopt(*umem_, af_xdp_options(wanted, id, config_.workers.count), *facts,
+                                        estate.holdings, "port/" + wanted.name + "/");
+  if (!adopted) return std::unexpected(std::move(adopted.error()));
+  af_xdp_ports_.push_back(adopted->get());
+  return std::move(*adopted);
 }
+
+bool DataPlane::is_held(std::uint64_t address) const noexcept {
+  return std::ranges::any_of(af_xdp_ports_, [&](const port::AfXdpPort* port) { return port->holds(address); });
+}
+#else
+base::Result<std::unique_ptr<port::Port>> DataPlane::open_af_xdp_port(base::PortId id, const Estate&) {
+  return base::fail("port " + config_.ports[id.value].name + ": this build has no AF_XDP");
+}
+
+bool DataPlane::is_held(std::uint64_t) const noexcept {
+  return false;
+}
+#endif
 
 base::Result<std::unique_ptr<port::Port>> DataPlane::open_dpdk_port(base::PortId id) {
   if (dpdk_ == nullptr) {
@@ -199,11 +195,17 @@ base::Result<std::unique_ptr<worker::Snapshot>> DataPlane::next_snapshot(
   return worker::make_snapshot(generation_, std::move(policy), forwarding(), states_per_worker_, config_.workers.count);
 }
 
-base::Result<void> DataPlane::make_workers() {
+base::Result<void> DataPlane::make_workers(const Estate& estate) {
   const std::uint32_t count = config_.workers.count;
+  auto memory = base::MappedMemory::map_file(estate.holdings.find("counters"), count * sizeof(KeptCounters), false,
+                                             "the counters", "lower workers.count");
+  if (!memory) return std::unexpected(std::move(memory.error()));
+  counters_memory_ = std::move(*memory);
+  const std::span<KeptCounters> counters = counters_memory_->take<KeptCounters>(count);
   frames_per_worker_ = arena_.frame_count() / count;
   for (std::uint32_t i = 0; i < count; ++i) {
-    pools_.push_back(std::make_unique<frame::FramePool>(arena_, i * frames_per_worker_, frames_per_worker_));
+    pools_.push_back(std::make_unique<frame::FramePool>(arena_, i * frames_per_worker_, frames_per_worker_,
+                                                        [this](std::uint64_t address) { return is_held(address); }));
     mailboxes_.push_back(std::make_unique<worker::Mailbox>(count, kMailboxSlots));
   }
   const auto rule_count = static_cast<std::uint32_t>(snapshot_->policy->rule_count());
@@ -221,7 +223,9 @@ base::Result<void> DataPlane::make_workers() {
                                         .log_per_second = config_.log.per_second,
                                         .replies_per_second = config_.replies.per_second,
                                         .spin_turns = config_.workers.spin_turns,
-                                        .huge_pages = config_.memory.huge_pages},
+                                        .huge_pages = config_.memory.huge_pages,
+                                        .flow_memory = estate.holdings.find("flows/" + std::to_string(i)),
+                                        .counters = &counters[i].worker},
                                        arena_, *pools_[i], frames_per_worker_, mailboxes_, first, base::monotonic_ns());
     if (!made) return std::unexpected(std::move(made.error()));
     workers_.push_back(std::move(*made));
@@ -236,9 +240,16 @@ base::Result<void> DataPlane::make_workers() {
 
 void DataPlane::start() {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    threads_.emplace_back([each = workers_[i].get()] { each->run(); });
+    threads_.emplace_back([this, each = workers_[i].get()] {
+      released_.wait();
+      each->run();
+    });
     name_and_pin(threads_.back(), i, config_.workers.cpus);
   }
+}
+
+void DataPlane::release() {
+  released_.count_down();
 }
 
 void DataPlane::post(std::size_t worker, const worker::ControlMessage& message) {
@@ -334,6 +345,7 @@ std::vector<DataPlane::ListedFlow> DataPlane::dump_flows(std::uint32_t limit) {
 std::uint32_t DataPlane::stop() {
   if (std::exchange(stopped_, true)) return 0;
   for (const auto& each : workers_) each->stop();
+  if (!threads_.empty() && !released_.try_wait()) release();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
   std::vector<frame::FramePool*> pools;

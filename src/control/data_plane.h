@@ -1,19 +1,24 @@
-// DataPlane: arena, ports, workers and the snapshot they work by, built from a Config and a Policy. The control thread
-// owns it and calls every member; the workers' threads live inside.
+// DataPlane: arena, ports, workers and the snapshot they work by, built in the data process from a Config, a Policy and
+// the estate. The process's main thread owns it and calls every member; the workers' threads live inside.
 //
-// Life: create() takes all memory and opens every port, or fails with one sentence and leaves nothing behind; start()
-// runs the workers; reload() swaps the rules between two bursts; stop() ends the threads and brings every frame home.
+// Life: create() maps all memory and every port, and takes over what a dead data process left there, or fails with one
+// sentence; start() makes the workers' threads and release() lets them run; reload() swaps the rules between two
+// bursts; stop() ends the threads and brings every frame home.
 #pragma once
 
 #include <cstdint>
+#include <latch>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/hash.h"
+#include "base/mapped_memory.h"
 #include "base/result.h"
 #include "control/config.h"
+#include "control/estate.h"
 #include "firewall/policy.h"
 #include "frame/arena.h"
 #include "frame/frame_pool.h"
@@ -25,6 +30,7 @@
 #include "worker/worker.h"
 
 namespace ringplane::port {
+class AfXdpPort;
 class DpdkPorts;
 class Umem;
 }  // namespace ringplane::port
@@ -33,13 +39,14 @@ namespace ringplane::control {
 
 class DataPlane {
  public:
-  [[nodiscard]] static base::Result<std::unique_ptr<DataPlane>> create(const Config& config,
+  [[nodiscard]] static base::Result<std::unique_ptr<DataPlane>> create(const Config& config, const Estate& estate,
                                                                        std::shared_ptr<const firewall::Policy> policy);
   DataPlane(const DataPlane&) = delete;
   DataPlane& operator=(const DataPlane&) = delete;
   ~DataPlane();
 
   void start();
+  void release();
   /// All workers go over to `policy`; flows stay and are judged again. Returns when every worker has taken it.
   [[nodiscard]] base::Result<void> reload(std::shared_ptr<const firewall::Policy> policy);
   /// Ends the workers. Returns how many frames did not come home: 0, or a bug.
@@ -73,11 +80,13 @@ class DataPlane {
   [[nodiscard]] std::vector<worker::RuleCounts> rule_counts() const { return totals_.of(paths_); }
 
  private:
-  DataPlane(Config config, frame::Arena arena);
-  [[nodiscard]] base::Result<void> open_ports();
-  [[nodiscard]] base::Result<std::unique_ptr<port::Port>> open_af_xdp_port(base::PortId id);
+  DataPlane(Config config, frame::Arena arena, base::HashSecret secret);
+  [[nodiscard]] base::Result<void> open_ports(const Estate& estate);
+  [[nodiscard]] base::Result<std::unique_ptr<port::Port>> open_af_xdp_port(base::PortId id, const Estate& estate);
   [[nodiscard]] base::Result<std::unique_ptr<port::Port>> open_dpdk_port(base::PortId id);
-  [[nodiscard]] base::Result<void> make_workers();
+  [[nodiscard]] base::Result<void> make_workers(const Estate& estate);
+  /// Whether the frame at `address` is with the kernel already, given to it by a data process that died.
+  [[nodiscard]] bool is_held(std::uint64_t address) const noexcept;
   [[nodiscard]] worker::Forwarding forwarding() const;
   [[nodiscard]] base::Result<std::unique_ptr<worker::Snapshot>> next_snapshot(
       std::shared_ptr<const firewall::Policy> policy);
@@ -96,16 +105,19 @@ class DataPlane {
   std::uint32_t states_per_worker_ = 0;
   base::HashSecret secret_;
   std::uint16_t generation_ = 0;
+  std::optional<base::MappedMemory> counters_memory_;
   std::vector<std::unique_ptr<frame::FramePool>> pools_;
   std::vector<std::unique_ptr<worker::Mailbox>> mailboxes_;
   std::unique_ptr<port::Umem> umem_;       // nullptr: no AF_XDP port
   std::unique_ptr<port::DpdkPorts> dpdk_;  // nullptr: no DPDK port
   std::vector<std::unique_ptr<port::Port>> ports_;
+  std::vector<const port::AfXdpPort*> af_xdp_ports_;
   std::unique_ptr<worker::Snapshot> snapshot_;
   std::vector<std::unique_ptr<worker::RulePaths>> paths_;
   worker::RuleTotals totals_;
   std::vector<std::unique_ptr<worker::Worker>> workers_;
   std::vector<NamedAddition> additions_;
+  std::latch released_{1};
   std::vector<std::thread> threads_;
   bool stopped_ = false;
 };

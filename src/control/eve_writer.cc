@@ -1,29 +1,26 @@
 #include "control/eve_writer.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <string>
 
+#include "base/file_descriptor.h"
 #include "base/result.h"
 
 namespace ringplane::control {
 
-void EveWriter::Close::operator()(std::FILE* file) const noexcept {
-  if (file != stdout) std::fclose(file);
-}
-
-base::Result<EveWriter> EveWriter::open(const std::string& path) {
+base::Result<EveWriter> EveWriter::onto(base::FileDescriptor file) {
   EveWriter writer;
-  if (path == "-") {
-    writer.file_.reset(stdout);
-  } else if (!path.empty()) {
-    writer.file_.reset(std::fopen(path.c_str(), "ae"));
-    if (writer.file_ == nullptr) {
-      return base::fail("log.file: cannot write " + path + " (" + std::strerror(errno) +
-                            "): create its folder or choose another file",
-                        base::ErrorKind::kBadConfiguration);
-    }
+  if (!file.valid()) return writer;
+  const int own = fcntl(file.get(), F_DUPFD_CLOEXEC, 0);
+  writer.file_.reset(own < 0 ? nullptr : fdopen(own, "a"));
+  if (writer.file_ == nullptr) {
+    if (own >= 0) close(own);
+    return base::fail(std::string("cannot write the log: ") + std::strerror(errno));
   }
   return writer;
 }

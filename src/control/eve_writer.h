@@ -1,5 +1,5 @@
 // EveWriter: where EVE lines go: a file that grows, standard output, or nowhere. Never blocks for long: a line that
-// cannot be written (disk full, reader gone) is counted and forgotten. Control thread only.
+// cannot be written (disk full, reader gone) is counted and forgotten. One thread.
 #pragma once
 
 #include <cstdint>
@@ -7,14 +7,15 @@
 #include <memory>
 #include <string>
 
+#include "base/file_descriptor.h"
 #include "base/result.h"
 
 namespace ringplane::control {
 
 class EveWriter {
  public:
-  /// `path`: a file to append to, "-" for standard output, "" for nowhere.
-  [[nodiscard]] static base::Result<EveWriter> open(const std::string& path);
+  /// Appends to an open file; one that is not valid is nowhere.
+  [[nodiscard]] static base::Result<EveWriter> onto(base::FileDescriptor file);
 
   /// Appends the line and a newline.
   void write(const std::string& line);
@@ -25,7 +26,7 @@ class EveWriter {
 
  private:
   struct Close {
-    void operator()(std::FILE* file) const noexcept;
+    void operator()(std::FILE* file) const noexcept { std::fclose(file); }
   };
   std::unique_ptr<std::FILE, Close> file_;
   std::uint64_t lost_ = 0;

@@ -62,6 +62,7 @@ Worker::Worker(const WorkerOptions& options, const frame::Arena& arena, frame::F
                std::uint32_t frames_per_worker, const std::vector<std::unique_ptr<Mailbox>>& mailboxes)
     : pool_(pool),
       mailbox_(*mailboxes[options.id.value]),
+      tables_(options.counters),
       exit_(options.id, arena, pool, frames_per_worker, mailboxes, tables_.counters),
       pipeline_(arena, tables_, exit_),
       spin_turns_(options.spin_turns) {
@@ -81,13 +82,17 @@ base::Result<std::unique_ptr<Worker>> Worker::create(const WorkerOptions& option
                                                      const std::vector<std::unique_ptr<Mailbox>>& mailboxes,
                                                      SnapshotChange& first, std::uint64_t now_ns) {
   std::unique_ptr<Worker> worker(new Worker(options, arena, pool, frames_per_worker, mailboxes));
-  auto flows = flow::FlowTable::create(
-      {.capacity = options.flow_capacity, .secret = options.secret, .huge_pages = options.huge_pages}, now_ns);
+  auto flows = flow::FlowTable::create({.capacity = options.flow_capacity,
+                                        .secret = options.secret,
+                                        .huge_pages = options.huge_pages,
+                                        .memory_file = options.flow_memory},
+                                       now_ns);
   if (!flows) return std::unexpected(std::move(flows.error()));
   worker->tables_.flows = std::move(*flows);
   worker->tables_.flows->set_end_hook({.function = close_accounts, .context = &worker->tables_});
   worker->tables_.sources = std::make_unique<flow::SourceTable>(options.source_capacity, options.secret);
   worker->take_snapshot(first);
+  worker->tables_.rechecking = worker->tables_.flows->inherited().has_value();
   return worker;
 }
 

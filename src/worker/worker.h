@@ -23,6 +23,7 @@
 #include "worker/mailbox.h"
 #include "worker/packet_burst.h"
 #include "worker/pipeline.h"
+#include "worker/worker_counters.h"
 #include "worker/worker_tables.h"
 
 namespace ringplane::worker {
@@ -39,6 +40,8 @@ struct WorkerOptions {
   std::uint32_t replies_per_second = 1'000;  ///< resets and unreachables
   std::uint32_t spin_turns = 200;            ///< idle turns before sleeping; 0xffffffff: never sleeps
   bool huge_pages = true;
+  int flow_memory = -1;                ///< a memory file for the flow table (FlowTable::inherited()), or none
+  WorkerCounters* counters = nullptr;  ///< where to count, if that is to outlive the worker
 };
 
 class Worker {

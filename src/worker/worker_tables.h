@@ -48,6 +48,11 @@ struct FlushJobs {
 };
 
 struct WorkerTables {
+  /// `kept`: where to count, if that is to outlive the worker.
+  explicit WorkerTables(WorkerCounters* kept = nullptr)
+      : own_counters(kept == nullptr ? std::make_unique<WorkerCounters>() : nullptr),
+        counters(kept == nullptr ? *own_counters : *kept) {}
+
   base::WorkerId id;
   std::uint32_t worker_count = 1;
   base::HashSecret secret{};
@@ -67,7 +72,8 @@ struct WorkerTables {
   base::TokenBucket reply_tokens{0};
   std::unique_ptr<frame::SpscRing<LogRecord>> log;
   std::unique_ptr<frame::SpscRing<OverloadEvent>> overloads;
-  WorkerCounters counters;
+  std::unique_ptr<WorkerCounters> own_counters;
+  WorkerCounters& counters;
   StageClock* clock = nullptr;  ///< if there is one, counts the cycles of each stage
 
   void lap(Stage stage) const noexcept {

@@ -3,8 +3,9 @@
 //   ARP whose target is one of them, and IPv6 neighbour discovery that asks for or answers to one of them
 //   TCP and UDP to one of them with a destination port in the map, ICMP when switched on, everything when `all` is
 // Fragments have no ports, so they are kept only by `all`. VLAN-tagged frames are never kept. A queue without a socket
-// passes to the kernel. While no process drives the sockets, user space may have the rest dropped or sent straight to the
-// other interface of the bridge. Every access is checked against data_end, or the kernel's verifier would refuse the program.
+// passes to the kernel. While no process drives the sockets, user space may have the rest dropped or sent straight to
+// the other interface of the bridge. Every access is checked against data_end, or the kernel's verifier would refuse
+// the program.
 // clang-format off: bpf_helpers.h wants the kernel's types before it
 #include <linux/bpf.h>
 #include <linux/types.h>

@@ -1,0 +1,62 @@
+// Channel: how the control process and the data process talk: a unix stream socket with whole messages, each a kind, a
+// body and descriptors by name. Both ends are ours, so a message that makes no sense ends the conversation. One thread
+// at each end; calls block for at most the patience that was set.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/file_descriptor.h"
+#include "base/holdings.h"
+#include "base/result.h"
+
+namespace ringplane::control {
+
+/// What a message asks or says. The control process asks; the data process answers each with kDone or kFailed.
+enum class MessageKind : std::uint32_t {
+  kStart,      ///< a StartOrder, with all holdings: begin
+  kRules,      ///< with a holding "rules" (rule_files.h): go over to them
+  kAsk,        ///< a line as for `ringplane show`; the answer is JSON
+  kStop,       ///< end, all frames home; the answer is how many are missing
+  kSurrender,  ///< give a new control process all you hold; the answer is the StartOrder
+  kDone,
+  kFailed,  ///< body: an error kind as a digit, then the sentence
+};
+
+struct Message {
+  MessageKind kind = MessageKind::kDone;
+  std::string body;
+  base::Holdings holdings;
+};
+
+class Channel {
+ public:
+  Channel() noexcept = default;
+  explicit Channel(base::FileDescriptor socket) noexcept : socket_(std::move(socket)) {}
+
+  /// Connects to whoever listens at `path`. `patience_ms` bounds each send and receive.
+  [[nodiscard]] static base::Result<Channel> connect(const std::string& path, int patience_ms);
+
+  [[nodiscard]] bool is_open() const noexcept { return socket_.valid(); }
+  /// Readable when a message or the end waits.
+  [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
+  void set_patience(int milliseconds) noexcept;
+  void close() noexcept { socket_ = base::FileDescriptor(); }
+
+  /// Descriptors are duplicated on the way: `message` keeps its own.
+  [[nodiscard]] base::Result<void> send(const Message& message);
+  [[nodiscard]] base::Result<Message> receive();
+  /// Sends, waits for the answer, and returns it; that of kFailed as an error.
+  [[nodiscard]] base::Result<Message> call(const Message& message);
+
+ private:
+  base::FileDescriptor socket_;
+};
+
+/// An answer that says why not.
+[[nodiscard]] Message failed(const base::Error& error);
+
+/// A unix stream socket that listens at `path` (mode 0600); what nobody listens at is replaced.
+[[nodiscard]] base::Result<base::FileDescriptor> listen_at(const std::string& path);
+
+}  // namespace ringplane::control

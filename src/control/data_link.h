@@ -1,0 +1,43 @@
+// DataLink: the control process's end of a data process: starts one or comes to one that runs, asks it, and knows when
+// it has died. Control thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/file_descriptor.h"
+#include "base/result.h"
+#include "control/channel.h"
+#include "control/estate.h"
+
+namespace ringplane::control {
+
+class DataLink {
+ public:
+  /// Starts a data process on `estate`, in which nobody may live. `ready` gets what it said when it was.
+  [[nodiscard]] static base::Result<DataLink> start(const Estate& estate, const std::string& listener_path,
+                                                    std::string& ready);
+  /// Comes to the one that runs there and takes over a second of all it holds.
+  [[nodiscard]] static base::Result<DataLink> attach(const std::string& listener_path, Estate& estate);
+  DataLink(DataLink&&) noexcept = default;
+  DataLink& operator=(DataLink&&) noexcept = default;
+
+  /// Polls readable when the process has ended.
+  [[nodiscard]] int end_descriptor() const noexcept { return end_.get(); }
+  [[nodiscard]] std::int32_t pid() const noexcept { return pid_; }
+  /// After the end: "was ended by signal 11 (Segmentation fault)", "ended with exit code 1". Waits for it if it is our
+  /// child.
+  [[nodiscard]] std::string how_it_ended();
+  /// One question and its answer (channel.h).
+  [[nodiscard]] base::Result<Message> call(const Message& message) { return channel_.call(message); }
+  /// SIGKILL: for one that does not answer any more.
+  void kill() const noexcept;
+
+ private:
+  DataLink() = default;
+  std::int32_t pid_ = -1;
+  base::FileDescriptor end_;
+  Channel channel_;
+};
+
+}  // namespace ringplane::control

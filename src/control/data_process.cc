@@ -1,0 +1,309 @@
+#include "control/data_process.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/file_descriptor.h"
+#include "base/heap.h"
+#include "base/mapped_memory.h"
+#include "base/result.h"
+#include "control/channel.h"
+#include "control/config.h"
+#include "control/data_plane.h"
+#include "control/estate.h"
+#include "control/eve_log.h"
+#include "control/eve_writer.h"
+#include "control/rule_files.h"
+#include "control/sandbox.h"
+#include "control/show.h"
+#include "control/start_order.h"
+#include "firewall/parser.h"
+#include "firewall/policy.h"
+#include "firewall/ruleset.h"
+#include "port/port.h"
+#include "worker/log_record.h"
+
+namespace ringplane::control {
+namespace {
+
+constexpr int kTickMs = 50;
+constexpr int kFirstPatienceMs = 30'000;
+constexpr int kPatienceMs = 10'000;
+
+base::Result<std::shared_ptr<const firewall::Policy>> compile(const Config& config, const base::Holdings& holdings) {
+  auto files = PackedFiles::open(holdings.find("rules"));
+  if (!files) return std::unexpected(std::move(files.error()));
+  firewall::Environment environment = environment_of(config);
+  environment.files = &*files;
+  return firewall::Policy::create(firewall::parse_file(config.rules_path, environment));
+}
+
+class DataProcess {
+ public:
+  DataProcess(Estate estate, std::unique_ptr<DataPlane> plane, EveWriter writer, std::string isolation)
+      : estate_(std::move(estate)),
+        plane_(std::move(plane)),
+        writer_(std::move(writer)),
+        isolation_(std::move(isolation)),
+        link_(plane_->ports().size(), port::LinkState::kUp) {}
+
+  int run(Channel channel) {
+    channel_ = std::move(channel);
+    while (!stopping_) turn();
+    return 0;
+  }
+
+  /// What whoever started us wants to know.
+  [[nodiscard]] std::string ready_text() const {
+    nlohmann::json ready{{"rules", plane_->snapshot().policy->rule_count()},
+                         {"workers", plane_->workers().size()},
+                         {"flows", plane_->config().flows.limit},
+                         {"pages", base::name_of(plane_->arena().pages())},
+                         {"isolation", isolation_},
+                         {"ports", nlohmann::json::array()}};
+    for (const auto& port : plane_->ports()) ready["ports"].push_back(port->description());
+    std::uint32_t kept = 0;
+    std::uint32_t dropped = 0;
+    bool trusted = true;
+    for (const auto& worker : plane_->workers()) {
+      const auto& inherited = worker->tables().flows->inherited();
+      if (!inherited) continue;
+      kept += inherited->kept;
+      dropped += inherited->dropped;
+      trusted = trusted && inherited->trusted;
+    }
+    ready["flows_kept"] = kept;
+    ready["flows_dropped"] = dropped;
+    ready["flows_trusted"] = trusted;
+    return ready.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+
+ private:
+  void turn() {
+    std::array<pollfd, 2> waits{pollfd{.fd = estate_.holdings.find("listener"), .events = POLLIN, .revents = 0},
+                                pollfd{.fd = channel_.descriptor(), .events = POLLIN, .revents = 0}};
+    poll(waits.data(), waits.size(), kTickMs);
+    if (waits[1].revents != 0) serve();
+    if ((waits[0].revents & POLLIN) != 0) welcome();
+    write_logs();
+    plane_->spread_overloads();
+    watch_links();
+  }
+
+  /// A control process that comes takes the place of one that was there: that one is dead or about to go.
+  void welcome() {
+    base::FileDescriptor client(accept4(estate_.holdings.find("listener"), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!client.valid()) return;
+    channel_ = Channel(std::move(client));
+    channel_.set_patience(kPatienceMs);
+  }
+
+  void serve() {
+    auto message = channel_.receive();
+    if (!message) {
+      channel_.close();
+      if (!stopping_) spdlog::warn("the control process has gone; packets go on, and the next one is awaited");
+      return;
+    }
+    if (!channel_.send(answer(*message))) channel_.close();
+  }
+
+  Message answer(Message& message) {
+    switch (message.kind) {
+      case MessageKind::kRules: return reload(message);
+      case MessageKind::kAsk: return {.kind = MessageKind::kDone, .body = show_text(message.body), .holdings = {}};
+      case MessageKind::kSurrender: return surrender();
+      case MessageKind::kStop: return stop();
+      default: return failed({.message = "a running data process does not understand that"});
+    }
+  }
+
+  Message reload(Message& message) {
+    auto rules = message.holdings.duplicate("rules");
+    if (!rules) return failed(rules.error());
+    auto policy = compile(plane_->config(), message.holdings);
+    if (!policy) return failed(policy.error());
+    write_logs();  // records of the present rules, while their labels are at hand
+    if (auto reloaded = plane_->reload(std::move(*policy)); !reloaded) return failed(reloaded.error());
+    estate_.holdings.add("rules", std::move(*rules));
+    return {.kind = MessageKind::kDone, .body = std::to_string(plane_->snapshot().generation), .holdings = {}};
+  }
+
+  Message surrender() {
+    Message all{.kind = MessageKind::kDone,
+                .body = nlohmann::json{{"order", estate_.order.to_text()}, {"pid", getpid()}}.dump(),
+                .holdings = {}};
+    for (const auto& [name, descriptor] : estate_.holdings.all()) {
+      if (auto added = all.holdings.add_duplicate(name, descriptor.get()); !added) return failed(added.error());
+    }
+    return all;
+  }
+
+  Message stop() {
+    stopping_ = true;
+    const std::uint32_t missing = plane_->stop();
+    write_logs();
+    return {.kind = MessageKind::kDone,
+            .body = nlohmann::json{{"missing", missing}, {"frames", plane_->arena().frame_count()}}.dump(),
+            .holdings = {}};
+  }
+
+  /// "show WHAT [LIMIT]"; anything else is answered with an error.
+  std::string show_text(const std::string& request) {
+    std::istringstream words(request);
+    std::string verb;
+    std::string what;
+    std::uint32_t limit = 1000;
+    words >> verb >> what >> limit;
+    nlohmann::ordered_json reply;
+    if (verb == "show" && what == "isolation") reply = show_isolation();
+    if (verb == "show" && reply.is_null()) reply = show(*plane_, what, limit);
+    if (reply.is_null())
+      reply = {{"error", "unknown request; known are: show ports, rules, flows, drops, workers, memory, isolation"}};
+    return reply.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  }
+
+  static nlohmann::ordered_json show_isolation() {
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    for (const Attempt& attempt : try_to_break_out()) {
+      list.push_back({{"attempt", attempt.what}, {"refused", attempt.refused}, {"how", attempt.how}});
+    }
+    return list;
+  }
+
+  void write_logs() {
+    const std::uint64_t wall_offset_ns = base::wall_clock_ns() - base::monotonic_ns();
+    plane_->drain_logs([&](const worker::LogRecord& record) {
+      const worker::Snapshot& snapshot = plane_->snapshot();
+      const firewall::Ruleset* ruleset =
+          record.generation == snapshot.generation ? &snapshot.policy->ruleset() : nullptr;
+      const std::string& interface = plane_->config().ports[record.port.value].interface;
+      writer_.write(eve_line(record, ruleset, interface, record.now_ns + wall_offset_ns));
+    });
+    writer_.flush();
+  }
+
+  void watch_links() {
+    // Asking the device is a system call: every second is enough for a message.
+    if (const std::uint64_t now_ns = base::monotonic_ns(); now_ns - links_asked_ns_ >= base::kNanosPerSecond) {
+      links_asked_ns_ = now_ns;
+    } else {
+      return;
+    }
+    std::uint64_t down = 0;
+    for (std::size_t i = 0; i < link_.size(); ++i) {
+      const port::LinkState state = plane_->ports()[i]->link_state();
+      if (state != port::LinkState::kUp) down |= std::uint64_t{1} << i;
+      if (state == std::exchange(link_[i], state)) continue;
+      const PortConfig& port = plane_->config().ports[i];
+      if (state == port::LinkState::kGone) {
+        spdlog::error("port {}: interface {} is gone; bring it back and restart ringplane to use it again", port.name,
+                      port.interface);
+      } else {
+        spdlog::warn("port {}: interface {} is {}", port.name, port.interface, port::name_of(state));
+      }
+    }
+    for (const auto& worker : plane_->workers()) worker->set_ports_down(down);
+  }
+
+  Estate estate_;
+  std::unique_ptr<DataPlane> plane_;
+  EveWriter writer_;
+  std::string isolation_;
+  Channel channel_;
+  std::vector<port::LinkState> link_;
+  std::uint64_t links_asked_ns_ = 0;
+  bool stopping_ = false;
+};
+
+/// Builds everything from what came with kStart, and gives up all rights.
+base::Result<std::unique_ptr<DataProcess>> begin(Message start) {
+  auto order = StartOrder::parse(start.body);
+  if (!order) return std::unexpected(std::move(order.error()));
+  ConfigResult config = parse_config(order->config_text, order->config_path);
+  if (!config.ok()) return base::fail(firewall::render(config.diagnostics.front()), base::ErrorKind::kBadConfiguration);
+  Estate estate{.order = std::move(*order), .holdings = std::move(start.holdings)};
+  auto policy = compile(config.config, estate.holdings);
+  if (!policy) return std::unexpected(std::move(policy.error()));
+  base::FileDescriptor log;
+  if (estate.holdings.find("log") >= 0) {
+    auto held = estate.holdings.duplicate("log");
+    if (!held) return std::unexpected(std::move(held.error()));
+    log = std::move(*held);
+  }
+  auto writer = EveWriter::onto(std::move(log));
+  if (!writer) return std::unexpected(std::move(writer.error()));
+  auto plane = DataPlane::create(config.config, estate, std::move(*policy));
+  if (!plane) return std::unexpected(std::move(plane.error()));
+
+  // DPDK starts threads, opens sockets for peers that come later and maps devices when it likes.
+  const bool has_dpdk = std::ranges::any_of(config.config.ports, &PortConfig::is_dpdk);
+  std::string isolation = "none, since a port is of DPDK";
+  if (!has_dpdk) {
+    auto missing = give_up_rights();
+    if (!missing) return std::unexpected(std::move(missing.error()));
+    isolation = "no capabilities, no files, few system calls" + (missing->empty() ? "" : "; but " + *missing);
+  }
+  (*plane)->start();
+  if (!has_dpdk) {
+    if (auto done = allow_few_system_calls(); !done) return std::unexpected(std::move(done.error()));
+  }
+  (*plane)->release();
+  return std::make_unique<DataProcess>(std::move(estate), std::move(*plane), std::move(*writer), std::move(isolation));
+}
+
+/// The first control process to come; it has started us, so it comes at once.
+base::Result<Channel> await_starter(int listener) {
+  pollfd waiting{.fd = listener, .events = POLLIN, .revents = 0};
+  if (poll(&waiting, 1, kFirstPatienceMs) != 1) return base::fail("nobody came to start the data process");
+  Channel channel(base::FileDescriptor(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)));
+  channel.set_patience(kFirstPatienceMs);
+  return channel;
+}
+
+}  // namespace
+
+int run_data_process(int listener) {
+  base::keep_freed_memory();  // rules that are compiled beside the workers must not hold these up
+  auto logger = std::make_shared<spdlog::logger>("ringplane", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  logger->set_pattern("ringplane: %v");
+  spdlog::set_default_logger(logger);
+  spdlog::flush_on(spdlog::level::info);
+  for (const int signal : {SIGINT, SIGHUP, SIGPIPE}) (void)::signal(signal, SIG_IGN);  // the control process's business
+
+  auto channel = await_starter(listener);
+  if (!channel) {
+    spdlog::error("{}", channel.error().message);
+    return 1;
+  }
+  auto start = channel->receive();
+  if (!start || start->kind != MessageKind::kStart) return 1;
+  auto process = begin(std::move(*start));
+  if (!process) {
+    (void)channel->send(failed(process.error()));
+    return 1;
+  }
+  if (!channel->send({.kind = MessageKind::kDone, .body = (*process)->ready_text(), .holdings = {}})) return 1;
+  return (*process)->run(std::move(*channel));
+}
+
+}  // namespace ringplane::control
