@@ -1,5 +1,4 @@
 """The daemon under test, `ringplane run`, in the firewall namespace of a lab, and questions to it."""
-import contextlib
 import json
 import os
 import re
@@ -119,13 +118,9 @@ class Firewall:
         return self.program.output()[said:]
 
     def data_pid(self):
-        """Of the data process that this control process has started, or come to."""
-        for pid in children_of(self.program.pid) + children_of(os.getpid()):
-            with contextlib.suppress(FileNotFoundError):
-                with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    if file.read().split(b"\0")[1:2] == [b"data-process"]:
-                        return pid
-        return None
+        """Of the data process; None while there is none."""
+        processes = {each["process"]: each["pid"] for each in self.show("processes")}
+        return processes.get("data")
 
     def cpu_seconds(self):
         """User and system time of both processes so far."""
@@ -140,7 +135,7 @@ class Firewall:
         return self.program.output()[said:]
 
     def kill(self):
-        """SIGKILL for both processes."""
+        """SIGKILL for all processes; one that stands by ends by itself."""
         data = self.data_pid()
         self.program.signal(signal.SIGKILL)
         self.program.wait()

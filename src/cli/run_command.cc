@@ -17,9 +17,9 @@ void add_run(CLI::App& app, Command& chosen) {
   command->callback([&chosen, config] { chosen = [config] { return control::run_daemon(*config); }; });
 
   // What `run` starts; not for people (an empty group hides it).
-  constexpr int kListener = 3;
+  constexpr int kChannel = 3;
   CLI::App* data = app.add_subcommand("data-process", "the part of `run` that touches packets")->group("");
-  data->callback([&chosen] { chosen = [] { return control::run_data_process(kListener); }; });
+  data->callback([&chosen] { chosen = [] { return control::run_data_process(kChannel); }; });
 }
 
 }  // namespace ringplane::cli

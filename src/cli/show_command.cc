@@ -83,10 +83,10 @@ int show(ShowWords& words) {
 void add_show(CLI::App& app, Command& chosen) {
   auto words = std::make_shared<ShowWords>();
   CLI::App* command = app.add_subcommand("show", "asks the running daemon");
-  command->add_option("what", words->what, "ports, rules, flows, drops, workers, memory or isolation")
+  command->add_option("what", words->what, "ports, rules, flows, drops, workers, memory, isolation or processes")
       ->required()
-      ->check(
-          CLI::IsMember(std::set<std::string>{"ports", "rules", "flows", "drops", "workers", "memory", "isolation"}));
+      ->check(CLI::IsMember(
+          std::set<std::string>{"ports", "rules", "flows", "drops", "workers", "memory", "isolation", "processes"}));
   command->add_option("--socket", words->socket, "the daemon's control socket")->capture_default_str();
   command->add_option("-c,--config", words->config_path, "take the socket from this configuration file");
   command->add_option("--limit", words->limit, "most flows to list")->capture_default_str();

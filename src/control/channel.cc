@@ -201,6 +201,10 @@ base::Result<Message> Channel::receive() {
 
 base::Result<Message> Channel::call(const Message& message) {
   if (auto sent = send(message); !sent) return std::unexpected(std::move(sent.error()));
+  return receive_answer();
+}
+
+base::Result<Message> Channel::receive_answer() {
   auto answer = receive();
   if (!answer || answer->kind != MessageKind::kFailed) return answer;
   const bool bad_configuration = answer->body.starts_with('1');

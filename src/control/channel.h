@@ -14,9 +14,11 @@ namespace ringplane::control {
 
 /// What a message asks or says. The control process asks; the data process answers each with kDone or kFailed.
 enum class MessageKind : std::uint32_t {
-  kStart,      ///< a StartOrder, with all holdings: begin
+  kStart,      ///< a StartOrder, with all holdings: get ready, but touch nothing that another may be using
+  kGo,         ///< the other is dead: take over; the answer is what was found (JSON)
   kRules,      ///< with a holding "rules" (rule_files.h): go over to them
   kAsk,        ///< a line as for `ringplane show`; the answer is JSON
+  kLeave,      ///< end between two bursts and leave everything as it is, for another to take over
   kStop,       ///< end, all frames home; the answer is how many are missing
   kSurrender,  ///< give a new control process all you hold; the answer is the StartOrder
   kDone,
@@ -46,7 +48,9 @@ class Channel {
   /// Descriptors are duplicated on the way: `message` keeps its own.
   [[nodiscard]] base::Result<void> send(const Message& message);
   [[nodiscard]] base::Result<Message> receive();
-  /// Sends, waits for the answer, and returns it; that of kFailed as an error.
+  /// receive(), with an answer of kFailed as an error.
+  [[nodiscard]] base::Result<Message> receive_answer();
+  /// Sends and waits for the answer.
   [[nodiscard]] base::Result<Message> call(const Message& message);
 
  private:

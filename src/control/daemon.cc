@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdint>
@@ -109,6 +110,7 @@ class Daemon {
         signals_(std::move(signals)) {}
 
   int run() {
+    prepare_standby();
     while (!stopping_) turn();
     return stop();
   }
@@ -133,15 +135,20 @@ class Daemon {
       return;
     }
     estate_.holdings.add("rules", std::move(rules->packed));
+    dismiss_standby();  // it has the old ones
+    prepare_standby();
     spdlog::info("reloaded: {} rules, generation {}", rules->policy->rule_count(), reloaded->body);
   }
 
  private:
   void turn() {
-    std::array<pollfd, 3> waits{pollfd{.fd = signals_.get(), .events = POLLIN, .revents = 0},
-                                pollfd{.fd = socket_.descriptor(), .events = POLLIN, .revents = 0},
-                                pollfd{.fd = link_ ? link_->end_descriptor() : -1, .events = POLLIN, .revents = 0}};
+    std::array<pollfd, 4> waits{
+        pollfd{.fd = signals_.get(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = socket_.descriptor(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = link_ ? link_->end_descriptor() : -1, .events = POLLIN, .revents = 0},
+        pollfd{.fd = standby_ ? standby_->end_descriptor() : -1, .events = POLLIN, .revents = 0}};
     poll(waits.data(), waits.size(), kTickMs);
+    if (waits[3].revents != 0) dismiss_standby();  // it was ended by somebody; the next death does without
     if (waits[2].revents != 0) bury();
     if ((waits[0].revents & POLLIN) != 0) take_signal();
     if ((waits[1].revents & POLLIN) != 0) {
@@ -170,14 +177,42 @@ class Daemon {
       return;
     }
     spdlog::error("the data process {}; another takes over", how);
-    std::string ready;
-    auto next = DataLink::start(estate_, listener_path(config_), ready);
-    if (!next) {
-      fail("no other data process can be started: " + next.error().message);
+    if (const auto replaced = replace(died_ns); !replaced) {
+      fail("no other data process can be started: " + replaced.error().message);
       return;
     }
+    prepare_standby();
+  }
+
+  /// The one that stands by goes to work, or one that is started now.
+  base::Result<void> replace(std::uint64_t since_ns) {
+    auto next = standby_ ? base::Result<DataLink>(std::move(*standby_)) : DataLink::prepare(estate_);
+    standby_.reset();
+    if (!next) return std::unexpected(std::move(next.error()));
+    const auto found = next->go();
+    if (!found) return std::unexpected(found.error());
     link_ = std::move(*next);
-    announce_takeover(ready, died_ns);
+    announce_takeover(*found, since_ns);
+    return {};
+  }
+
+  /// Ready and waiting, a data process takes over in a few milliseconds, however many rules there are. Devices of DPDK
+  /// can be opened by one process only.
+  void prepare_standby() {
+    if (std::ranges::any_of(config_.ports, &PortConfig::is_dpdk)) return;
+    auto prepared = DataLink::prepare(estate_);
+    if (prepared) {
+      standby_ = std::move(*prepared);
+    } else {
+      spdlog::warn("no data process stands by: {}", prepared.error().message);
+    }
+  }
+
+  void dismiss_standby() {
+    if (!standby_) return;
+    standby_->kill();
+    (void)standby_->how_it_ended();
+    standby_.reset();
   }
 
   static void announce_takeover(const std::string& ready, std::uint64_t since_ns) {
@@ -210,23 +245,27 @@ class Daemon {
   /// After fail(): tries again.
   bool revive() {
     deaths_.forget();
-    const std::uint64_t since_ns = base::monotonic_ns();
-    std::string ready;
-    auto next = DataLink::start(estate_, listener_path(config_), ready);
-    if (!next) {
-      spdlog::error("no data process can be started: {}", next.error().message);
+    if (const auto replaced = replace(base::monotonic_ns()); !replaced) {
+      spdlog::error("no data process can be started: {}", replaced.error().message);
       return false;
     }
-    link_ = std::move(*next);
     for (const std::string& failure : set_bypass(estate_, config_, false)) spdlog::error("{}", failure);
-    announce_takeover(ready, since_ns);
     return true;
   }
 
   std::string answer(const std::string& request) {
+    if (request.starts_with("show processes")) return processes_text();
     if (!link_) return error_text("no data process lives: see the daemon's messages, then send SIGHUP");
     auto reply = link_->call({.kind = MessageKind::kAsk, .body = request, .holdings = {}});
     return reply ? std::move(reply->body) : error_text(reply.error().message);
+  }
+
+  [[nodiscard]] std::string processes_text() const {
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    list.push_back({{"process", "control"}, {"pid", getpid()}});
+    if (link_) list.push_back({{"process", "data"}, {"pid", link_->pid()}});
+    if (standby_) list.push_back({{"process", "standby"}, {"pid", standby_->pid()}});
+    return list.dump() + "\n";
   }
 
   static std::string error_text(const std::string& sentence) {
@@ -234,6 +273,7 @@ class Daemon {
   }
 
   int stop() {
+    dismiss_standby();
     unlink(listener_path(config_).c_str());
     if (!link_) return kExitFailed;
     const auto stopped = link_->call({.kind = MessageKind::kStop, .body = {}, .holdings = {}});
@@ -254,7 +294,8 @@ class Daemon {
 
   Config config_;
   Estate estate_;
-  std::optional<DataLink> link_;  // none: it has died, and no other could be kept alive
+  std::optional<DataLink> link_;     // none: it has died, and no other could be kept alive
+  std::optional<DataLink> standby_;  // ready to take its place
   StatusSocket socket_;
   base::FileDescriptor signals_;
   Deaths deaths_;
@@ -317,13 +358,13 @@ int run_daemon(const std::string& config_path) {
   }
   auto taken = take_estate(config.config, *rules->policy, std::move(rules->packed));
   if (!taken) return refuse(taken.error());
-  std::string ready;
-  auto link = DataLink::start(*taken, listener_path(config.config), ready);
-  if (!link) {
+  auto link = DataLink::prepare(*taken);
+  const auto ready = link ? link->go() : base::Result<std::string>(std::unexpected(link.error()));
+  if (!ready) {
     unlink(listener_path(config.config).c_str());
-    return refuse(link.error());
+    return refuse(ready.error());
   }
-  announce(ready);
+  announce(*ready);
   return Daemon(config.config, std::move(*taken), std::move(*link), std::move(*socket), std::move(signals)).run();
 }
 

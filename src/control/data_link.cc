@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <utility>
 
 #include <nlohmann/json.hpp>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -28,10 +30,10 @@ namespace {
 /// Memory for millions of flows is touched before a data process is ready.
 constexpr int kStartPatienceMs = 180'000;
 constexpr int kPatienceMs = 15'000;
-constexpr int kListenerInChild = 3;
+constexpr int kChannelInChild = 3;
 
-/// The same program as a data process, with the listener as descriptor 3 and, beside the standard ones, no other.
-pid_t spawn(int listener) {
+/// The same program as a data process, with `channel` as descriptor 3 and, beside the standard ones, no other.
+pid_t spawn(int channel) {
   const pid_t child = fork();
   if (child != 0) return child;
   // Only what is safe between fork and exec. All other descriptors are closed on exec.
@@ -39,10 +41,10 @@ pid_t spawn(int listener) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   setsid();  // a Ctrl-C is for the control process
-  if (listener == kListenerInChild) {
-    fcntl(listener, F_SETFD, 0);
+  if (channel == kChannelInChild) {
+    fcntl(channel, F_SETFD, 0);
   } else {
-    dup2(listener, kListenerInChild);
+    dup2(channel, kChannelInChild);
   }
   execl("/proc/self/exe", "ringplane", "data-process", nullptr);
   _exit(127);
@@ -54,29 +56,42 @@ base::FileDescriptor watch(pid_t pid) {
 
 }  // namespace
 
-base::Result<DataLink> DataLink::start(const Estate& estate, const std::string& listener_path, std::string& ready) {
+base::Result<DataLink> DataLink::prepare(const Estate& estate) {
+  std::array<int, 2> ends{};
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    return base::fail(std::string("cannot make a channel to the data process: ") + std::strerror(errno));
+  }
   DataLink link;
-  link.pid_ = spawn(estate.holdings.find("listener"));
+  link.channel_ = Channel(base::FileDescriptor(ends[0]));
+  const base::FileDescriptor far(ends[1]);
+  link.pid_ = spawn(far.get());
   if (link.pid_ < 0) return base::fail(std::string("cannot start the data process: ") + std::strerror(errno));
   link.end_ = watch(link.pid_);
-  const auto give_up = [&](const base::Error& error) {
-    link.kill();
-    const std::string how = link.how_it_ended();
-    return base::fail(error.message + (error.message.starts_with("the other process") ? " (it " + how + ")" : ""),
-                      error.kind);
-  };
-  auto channel = Channel::connect(listener_path, kStartPatienceMs);
-  if (!channel) return give_up(channel.error());
-  link.channel_ = std::move(*channel);
+  link.channel_.set_patience(kStartPatienceMs);
   Message start{.kind = MessageKind::kStart, .body = estate.order.to_text(), .holdings = {}};
+  base::Result<void> sent;
   for (const auto& [name, descriptor] : estate.holdings.all()) {
-    if (auto added = start.holdings.add_duplicate(name, descriptor.get()); !added) return give_up(added.error());
+    if (sent) sent = start.holdings.add_duplicate(name, descriptor.get());
   }
-  auto answer = link.channel_.call(start);
-  if (!answer) return give_up(answer.error());
-  link.channel_.set_patience(kPatienceMs);
-  ready = std::move(answer->body);
-  return link;
+  if (sent) sent = link.channel_.send(start);
+  if (sent) return link;
+  return link.give_up(sent.error());
+}
+
+base::Result<std::string> DataLink::go() {
+  auto prepared = channel_.receive_answer();
+  if (!prepared) return give_up(prepared.error());
+  auto found = channel_.call({.kind = MessageKind::kGo, .body = {}, .holdings = {}});
+  if (!found) return give_up(found.error());
+  channel_.set_patience(kPatienceMs);
+  return std::move(found->body);
+}
+
+std::unexpected<base::Error> DataLink::give_up(const base::Error& error) {
+  kill();
+  const std::string how = how_it_ended();
+  const bool is_silent = error.message.starts_with("the other process");
+  return base::fail(is_silent ? "the data process " + how + " before it was ready" : error.message, error.kind);
 }
 
 base::Result<DataLink> DataLink::attach(const std::string& listener_path, Estate& estate) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <expected>
 #include <string>
 
 #include "base/file_descriptor.h"
@@ -14,9 +15,12 @@ namespace ringplane::control {
 
 class DataLink {
  public:
-  /// Starts a data process on `estate`, in which nobody may live. `ready` gets what it said when it was.
-  [[nodiscard]] static base::Result<DataLink> start(const Estate& estate, const std::string& listener_path,
-                                                    std::string& ready);
+  /// Starts a data process that gets ready on `estate` and waits; another may live in it meanwhile. Does not wait for
+  /// it.
+  [[nodiscard]] static base::Result<DataLink> prepare(const Estate& estate);
+  /// Nobody lives in its estate any more: waits until the prepared one is ready, and lets it take over. Returns what it
+  /// found (JSON).
+  [[nodiscard]] base::Result<std::string> go();
   /// Comes to the one that runs there and takes over a second of all it holds.
   [[nodiscard]] static base::Result<DataLink> attach(const std::string& listener_path, Estate& estate);
   DataLink(DataLink&&) noexcept = default;
@@ -30,11 +34,14 @@ class DataLink {
   [[nodiscard]] std::string how_it_ended();
   /// One question and its answer (channel.h).
   [[nodiscard]] base::Result<Message> call(const Message& message) { return channel_.call(message); }
-  /// SIGKILL: for one that does not answer any more.
+  /// SIGKILL: for one that does not answer any more, or is not needed.
   void kill() const noexcept;
 
  private:
   DataLink() = default;
+  /// Ends it; the error with how it ended, if it was silent.
+  [[nodiscard]] std::unexpected<base::Error> give_up(const base::Error& error);
+
   std::int32_t pid_ = -1;
   base::FileDescriptor end_;
   Channel channel_;

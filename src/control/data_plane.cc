@@ -145,12 +145,23 @@ base::Result<std::unique_ptr<port::Port>> DataPlane::open_af_xdp_port(base::Port
   return std::move(*adopted);
 }
 
+base::Result<void> DataPlane::take_over_ports() {
+  for (port::AfXdpPort* port : af_xdp_ports_) {
+    if (auto taken = port->take_over(); !taken) return taken;
+  }
+  return {};
+}
+
 bool DataPlane::is_held(std::uint64_t address) const noexcept {
   return std::ranges::any_of(af_xdp_ports_, [&](const port::AfXdpPort* port) { return port->holds(address); });
 }
 #else
 base::Result<std::unique_ptr<port::Port>> DataPlane::open_af_xdp_port(base::PortId id, const Estate&) {
   return base::fail("port " + config_.ports[id.value].name + ": this build has no AF_XDP");
+}
+
+base::Result<void> DataPlane::take_over_ports() {
+  return {};
 }
 
 bool DataPlane::is_held(std::uint64_t) const noexcept {
@@ -204,8 +215,7 @@ base::Result<void> DataPlane::make_workers(const Estate& estate) {
   const std::span<KeptCounters> counters = counters_memory_->take<KeptCounters>(count);
   frames_per_worker_ = arena_.frame_count() / count;
   for (std::uint32_t i = 0; i < count; ++i) {
-    pools_.push_back(std::make_unique<frame::FramePool>(arena_, i * frames_per_worker_, frames_per_worker_,
-                                                        [this](std::uint64_t address) { return is_held(address); }));
+    pools_.push_back(std::make_unique<frame::FramePool>(arena_, i * frames_per_worker_, frames_per_worker_));
     mailboxes_.push_back(std::make_unique<worker::Mailbox>(count, kMailboxSlots));
   }
   const auto rule_count = static_cast<std::uint32_t>(snapshot_->policy->rule_count());
@@ -229,11 +239,6 @@ base::Result<void> DataPlane::make_workers(const Estate& estate) {
                                        arena_, *pools_[i], frames_per_worker_, mailboxes_, first, base::monotonic_ns());
     if (!made) return std::unexpected(std::move(made.error()));
     workers_.push_back(std::move(*made));
-    for (std::size_t port = 0; port < ports_.size(); ++port) {
-      auto queue = ports_[port]->open_queue(i, *pools_[i]);
-      if (!queue) return std::unexpected(std::move(queue.error()));
-      workers_.back()->attach(base::PortId{static_cast<std::uint8_t>(port)}, std::move(*queue));
-    }
   }
   return {};
 }
@@ -248,8 +253,19 @@ void DataPlane::start() {
   }
 }
 
-void DataPlane::release() {
+base::Result<void> DataPlane::take_over() {
+  if (auto taken = take_over_ports(); !taken) return taken;
+  for (const auto& pool : pools_) pool->leave_out([this](std::uint64_t address) { return is_held(address); });
+  for (std::uint32_t i = 0; i < workers_.size(); ++i) {
+    workers_[i]->take_over(base::monotonic_ns());
+    for (std::size_t port = 0; port < ports_.size(); ++port) {
+      auto queue = ports_[port]->open_queue(i, *pools_[i]);
+      if (!queue) return std::unexpected(std::move(queue.error()));
+      workers_[i]->attach(base::PortId{static_cast<std::uint8_t>(port)}, std::move(*queue));
+    }
+  }
   released_.count_down();
+  return {};
 }
 
 void DataPlane::post(std::size_t worker, const worker::ControlMessage& message) {
@@ -342,12 +358,16 @@ std::vector<DataPlane::ListedFlow> DataPlane::dump_flows(std::uint32_t limit) {
   return all;
 }
 
-std::uint32_t DataPlane::stop() {
-  if (std::exchange(stopped_, true)) return 0;
+void DataPlane::halt() {
   for (const auto& each : workers_) each->stop();
-  if (!threads_.empty() && !released_.try_wait()) release();
+  if (!released_.try_wait()) released_.count_down();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
+}
+
+std::uint32_t DataPlane::stop() {
+  if (std::exchange(stopped_, true)) return 0;
+  halt();
   std::vector<frame::FramePool*> pools;
   for (const auto& pool : pools_) pools.push_back(pool.get());
   for (const auto& each : workers_) each->close(pools);

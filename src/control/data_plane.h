@@ -46,9 +46,11 @@ class DataPlane {
   ~DataPlane();
 
   void start();
-  void release();
+  [[nodiscard]] base::Result<void> take_over();
   /// All workers go over to `policy`; flows stay and are judged again. Returns when every worker has taken it.
   [[nodiscard]] base::Result<void> reload(std::shared_ptr<const firewall::Policy> policy);
+  /// Ends the workers' threads between two turns and leaves everything as it is.
+  void halt();
   /// Ends the workers. Returns how many frames did not come home: 0, or a bug.
   std::uint32_t stop();
 
@@ -87,6 +89,7 @@ class DataPlane {
   [[nodiscard]] base::Result<void> make_workers(const Estate& estate);
   /// Whether the frame at `address` is with the kernel already, given to it by a data process that died.
   [[nodiscard]] bool is_held(std::uint64_t address) const noexcept;
+  [[nodiscard]] base::Result<void> take_over_ports();
   [[nodiscard]] worker::Forwarding forwarding() const;
   [[nodiscard]] base::Result<std::unique_ptr<worker::Snapshot>> next_snapshot(
       std::shared_ptr<const firewall::Policy> policy);
@@ -111,7 +114,7 @@ class DataPlane {
   std::unique_ptr<port::Umem> umem_;       // nullptr: no AF_XDP port
   std::unique_ptr<port::DpdkPorts> dpdk_;  // nullptr: no DPDK port
   std::vector<std::unique_ptr<port::Port>> ports_;
-  std::vector<const port::AfXdpPort*> af_xdp_ports_;
+  std::vector<port::AfXdpPort*> af_xdp_ports_;
   std::unique_ptr<worker::Snapshot> snapshot_;
   std::vector<std::unique_ptr<worker::RulePaths>> paths_;
   worker::RuleTotals totals_;

@@ -46,7 +46,6 @@ namespace ringplane::control {
 namespace {
 
 constexpr int kTickMs = 50;
-constexpr int kFirstPatienceMs = 30'000;
 constexpr int kPatienceMs = 10'000;
 
 base::Result<std::shared_ptr<const firewall::Policy>> compile(const Config& config, const base::Holdings& holdings) {
@@ -66,8 +65,11 @@ class DataProcess {
         isolation_(std::move(isolation)),
         link_(plane_->ports().size(), port::LinkState::kUp) {}
 
+  [[nodiscard]] base::Result<void> take_over() { return plane_->take_over(); }
+
   int run(Channel channel) {
     channel_ = std::move(channel);
+    channel_.set_patience(kPatienceMs);
     while (!stopping_) turn();
     return 0;
   }
@@ -132,6 +134,7 @@ class DataProcess {
       case MessageKind::kRules: return reload(message);
       case MessageKind::kAsk: return {.kind = MessageKind::kDone, .body = show_text(message.body), .holdings = {}};
       case MessageKind::kSurrender: return surrender();
+      case MessageKind::kLeave: leave();
       case MessageKind::kStop: return stop();
       default: return failed({.message = "a running data process does not understand that"});
     }
@@ -158,6 +161,14 @@ class DataProcess {
     return all;
   }
 
+  /// Nothing is closed and nobody's destructor runs: what lies in the rings and the tables is the next one's.
+  [[noreturn]] void leave() {
+    plane_->halt();
+    write_logs();
+    (void)channel_.send({.kind = MessageKind::kDone, .body = {}, .holdings = {}});
+    _exit(0);
+  }
+
   Message stop() {
     stopping_ = true;
     const std::uint32_t missing = plane_->stop();
@@ -178,7 +189,8 @@ class DataProcess {
     if (verb == "show" && what == "isolation") reply = show_isolation();
     if (verb == "show" && reply.is_null()) reply = show(*plane_, what, limit);
     if (reply.is_null())
-      reply = {{"error", "unknown request; known are: show ports, rules, flows, drops, workers, memory, isolation"}};
+      reply = {{"error",
+                "unknown request; known are: show ports, rules, flows, drops, workers, memory, isolation, processes"}};
     return reply.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   }
 
@@ -267,22 +279,12 @@ base::Result<std::unique_ptr<DataProcess>> begin(Message start) {
   if (!has_dpdk) {
     if (auto done = allow_few_system_calls(); !done) return std::unexpected(std::move(done.error()));
   }
-  (*plane)->release();
   return std::make_unique<DataProcess>(std::move(estate), std::move(*plane), std::move(*writer), std::move(isolation));
-}
-
-/// The first control process to come; it has started us, so it comes at once.
-base::Result<Channel> await_starter(int listener) {
-  pollfd waiting{.fd = listener, .events = POLLIN, .revents = 0};
-  if (poll(&waiting, 1, kFirstPatienceMs) != 1) return base::fail("nobody came to start the data process");
-  Channel channel(base::FileDescriptor(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)));
-  channel.set_patience(kFirstPatienceMs);
-  return channel;
 }
 
 }  // namespace
 
-int run_data_process(int listener) {
+int run_data_process(int descriptor) {
   base::keep_freed_memory();  // rules that are compiled beside the workers must not hold these up
   auto logger = std::make_shared<spdlog::logger>("ringplane", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_pattern("ringplane: %v");
@@ -290,20 +292,22 @@ int run_data_process(int listener) {
   spdlog::flush_on(spdlog::level::info);
   for (const int signal : {SIGINT, SIGHUP, SIGPIPE}) (void)::signal(signal, SIG_IGN);  // the control process's business
 
-  auto channel = await_starter(listener);
-  if (!channel) {
-    spdlog::error("{}", channel.error().message);
-    return 1;
-  }
-  auto start = channel->receive();
+  Channel channel{base::FileDescriptor(descriptor)};
+  auto start = channel.receive();
   if (!start || start->kind != MessageKind::kStart) return 1;
   auto process = begin(std::move(*start));
   if (!process) {
-    (void)channel->send(failed(process.error()));
+    (void)channel.send(failed(process.error()));
     return 1;
   }
-  if (!channel->send({.kind = MessageKind::kDone, .body = (*process)->ready_text(), .holdings = {}})) return 1;
-  return (*process)->run(std::move(*channel));
+  if (!channel.send({.kind = MessageKind::kDone, .body = {}, .holdings = {}})) return 1;
+  if (const auto go = channel.receive(); !go || go->kind != MessageKind::kGo) return 0;  // nobody needs us
+  if (auto taken = (*process)->take_over(); !taken) {
+    (void)channel.send(failed(taken.error()));
+    return 1;
+  }
+  if (!channel.send({.kind = MessageKind::kDone, .body = (*process)->ready_text(), .holdings = {}})) return 1;
+  return (*process)->run(std::move(channel));
 }
 
 }  // namespace ringplane::control

@@ -67,13 +67,20 @@ base::Result<std::unique_ptr<FlowTable>> FlowTable::create(const FlowTableOption
                     ? base::MappedMemory::map(bytes, options.huge_pages, options.prefault, kWhat, kRemedy)
                     : base::MappedMemory::map_file(options.memory_file, bytes, options.huge_pages, kWhat, kRemedy);
   if (!memory) return std::unexpected(std::move(memory.error()));
-  const Tick now = tick_of(now_ns);
-  std::unique_ptr<FlowTable> table(new FlowTable(options, std::move(*memory), now));
-  if (table->head_->layout != 0) table->inherited_ = table->inherit(now);
-  table->head_->capacity = options.capacity;
-  table->head_->secret = options.secret;
-  table->head_->layout = kLayout;
+  std::unique_ptr<FlowTable> table(new FlowTable(options, std::move(*memory), tick_of(now_ns)));
+  if (!options.settle_later) table->settle(now_ns);
   return table;
+}
+
+void FlowTable::settle(std::uint64_t now_ns) {
+  const Tick now = tick_of(now_ns);
+  expendable_ = ExpiryWheel(links_, now);
+  settled_ = ExpiryWheel(links_, now);
+  swept_ = now;
+  if (head_->layout != 0) inherited_ = inherit(now);
+  head_->capacity = capacity_;
+  head_->secret = secret_;
+  head_->layout = kLayout;
 }
 
 std::uint64_t FlowTable::bytes_for(std::uint32_t capacity) noexcept {

@@ -61,6 +61,7 @@ struct FlowTableOptions {
   bool huge_pages = true;              ///< try reserved, then transparent huge pages
   bool prefault = true;                ///< touch all memory now rather than on the burst path
   int memory_file = -1;                ///< the memory to use (base/memory_file.h), else the table takes its own
+  bool settle_later = false;           ///< the table is of no use, and touches nothing in the file, before settle()
 };
 
 /// kTimeout: silent too long. kClosed: a closed or reset TCP flow whose timeout ran out, or that a new SYN replaced.
@@ -132,7 +133,9 @@ class FlowTable {
                                                                        std::uint64_t now_ns);
   /// What memory_file has to hold.
   [[nodiscard]] static std::uint64_t bytes_for(std::uint32_t capacity) noexcept;
-  /// What the memory file of the table held when create() took it over: a table that died in the middle of anything.
+  /// Takes the memory over from whoever had it, who is dead by now. create() does it unless it is told `settle_later`.
+  void settle(std::uint64_t now_ns);
+  /// What the memory file of the table held when settle() took it over: a table that died in the middle of anything.
   /// Each flow was checked: the index must know it by its key, its state must be one that can be. All indexes are built
   /// anew. Flows that stay are of generation 0, so the rules judge them again, and of no path. Empty: the file was new.
   [[nodiscard]] const std::optional<Inherited>& inherited() const noexcept { return inherited_; }

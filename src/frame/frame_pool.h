@@ -24,10 +24,9 @@ class FramePool {
  public:
   /// Owns frames [first, first + count) of `arena`, which outlives the pool.
   FramePool(const Arena& arena, std::uint32_t first, std::uint32_t count);
-  /// The same when some of them are elsewhere already: held(address) says which.
+  /// Before the first frame is taken: those for which held(address) holds are somewhere else already.
   template <class Held>
-  FramePool(const Arena& arena, std::uint32_t first, std::uint32_t count, Held&& held)
-      : FramePool(arena, first, count) {
+  void leave_out(Held&& held) noexcept {
     const std::uint32_t all = std::exchange(free_count_, 0);
     for (std::uint32_t i = 0; i < all; ++i) {
       if (!held(free_[i])) free_[free_count_++] = free_[i];

@@ -85,15 +85,20 @@ base::Result<std::unique_ptr<Worker>> Worker::create(const WorkerOptions& option
   auto flows = flow::FlowTable::create({.capacity = options.flow_capacity,
                                         .secret = options.secret,
                                         .huge_pages = options.huge_pages,
-                                        .memory_file = options.flow_memory},
+                                        .memory_file = options.flow_memory,
+                                        .settle_later = options.flow_memory >= 0},
                                        now_ns);
   if (!flows) return std::unexpected(std::move(flows.error()));
   worker->tables_.flows = std::move(*flows);
   worker->tables_.flows->set_end_hook({.function = close_accounts, .context = &worker->tables_});
   worker->tables_.sources = std::make_unique<flow::SourceTable>(options.source_capacity, options.secret);
   worker->take_snapshot(first);
-  worker->tables_.rechecking = worker->tables_.flows->inherited().has_value();
   return worker;
+}
+
+void Worker::take_over(std::uint64_t now_ns) {
+  tables_.flows->settle(now_ns);
+  tables_.rechecking = tables_.flows->inherited().has_value();
 }
 
 void Worker::attach(base::PortId port, std::unique_ptr<port::Queue> queue) {

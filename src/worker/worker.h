@@ -40,7 +40,7 @@ struct WorkerOptions {
   std::uint32_t replies_per_second = 1'000;  ///< resets and unreachables
   std::uint32_t spin_turns = 200;            ///< idle turns before sleeping; 0xffffffff: never sleeps
   bool huge_pages = true;
-  int flow_memory = -1;                ///< a memory file for the flow table (FlowTable::inherited()), or none
+  int flow_memory = -1;                ///< a memory file for the flow table, or none; with one, take_over() is due
   WorkerCounters* counters = nullptr;  ///< where to count, if that is to outlive the worker
 };
 
@@ -53,6 +53,8 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
+  /// With WorkerOptions::flow_memory, before the first turn: the flows that lie there are the worker's from now on.
+  void take_over(std::uint64_t now_ns);
   /// Before the first turn.
   void attach(base::PortId port, std::unique_ptr<port::Queue> queue);
   void set_observer(BurstObserver* observer) noexcept { pipeline_.set_observer(observer); }

@@ -127,13 +127,21 @@ base::Result<std::unique_ptr<AfXdpPort>> AfXdpPort::adopt(Umem& umem, const AfXd
   for (std::uint32_t i = 0; i < facts.queues; ++i) {
     auto bound = holdings.duplicate(prefix + "queue" + std::to_string(i));
     if (!bound) return std::unexpected(std::move(bound.error()));
-    auto socket = XdpSocket::adopt(std::move(*bound), options.slots, facts.zero_copy_queues > 0);
-    if (!socket) return std::unexpected(std::move(socket.error()));
-    port->books_[i].settle(*socket);
-    port->note(*socket);
-    port->sockets_[i].emplace(std::move(*socket));
+    port->adopted_.push_back(std::move(*bound));
+    ++(facts.zero_copy_queues > 0 ? port->zero_copy_queues_ : port->copy_queues_);
   }
   return port;
+}
+
+base::Result<void> AfXdpPort::take_over() {
+  for (std::uint32_t i = 0; i < adopted_.size(); ++i) {
+    auto socket = XdpSocket::adopt(std::move(adopted_[i]), options_.slots, zero_copy_queues_ > 0);
+    if (!socket) return std::unexpected(std::move(socket.error()));
+    books_[i].settle(*socket);
+    sockets_[i].emplace(std::move(*socket));
+  }
+  adopted_.clear();
+  return {};
 }
 
 base::Result<void> AfXdpPort::open_books(int file) {

@@ -7,8 +7,9 @@
 // program. So does the end of the process, even by SIGKILL.
 //
 // Life in two: one process, with the rights, does create(), bind_sockets() and share(); another, without, does adopt()
-// with what it was handed and open_queue(). If that one dies, the next does the same, and the frames that the kernel
-// holds are found in the books. The program stays attached as long as any of them lives.
+// with what it was handed, take_over() and open_queue(). If that one dies, the next does the same, and the frames that
+// the kernel holds are found in the books. adopt() may be done ahead, while another drives the port. The program stays
+// attached as long as any of them lives.
 //
 // Limits: a packet that does not fit a frame after 256 bytes of headroom never arrives, so create() refuses an MTU
 // above frame_bytes - 278 (two VLAN tags): 1770 with frames of 2048 bytes. Offloads that make larger packets (LRO,
@@ -72,6 +73,8 @@ class AfXdpPort final : public Port {
                                                                       const std::string& prefix);
   ~AfXdpPort() override = default;
 
+  /// After adopt(), when nobody drives the sockets any more: maps their rings and settles the books.
+  [[nodiscard]] base::Result<void> take_over();
   /// Binds the sockets of all queues, for whoever adopts the port to drive.
   [[nodiscard]] base::Result<void> bind_sockets();
   /// Adds duplicates of all its descriptors under `prefix`. After bind_sockets().
@@ -82,8 +85,7 @@ class AfXdpPort final : public Port {
     return program_.set_bypass(bypass, peer_index);
   }
   [[nodiscard]] std::uint32_t interface_index() const noexcept { return interface_.index; }
-  /// Whether the kernel holds the frame at `address` for one of the queues, or did when its owner died. Before
-  /// open_queue().
+  /// Whether the kernel holds the frame at `address` for one of the queues. After take_over(), before open_queue().
   [[nodiscard]] bool holds(std::uint64_t address) const noexcept;
 
   [[nodiscard]] std::uint32_t queue_count() const noexcept override { return queue_count_; }
@@ -113,6 +115,7 @@ class AfXdpPort final : public Port {
   base::FileDescriptor books_file_;
   std::optional<base::MappedMemory> books_memory_;
   std::vector<QueueBooks> books_;                  // by queue
+  std::vector<base::FileDescriptor> adopted_;      // by queue: of sockets that are to be taken over
   std::vector<std::optional<XdpSocket>> sockets_;  // by queue: bound, and not yet a Queue
   std::uint32_t zero_copy_queues_ = 0;
   std::uint32_t copy_queues_ = 0;

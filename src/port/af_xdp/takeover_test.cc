@@ -43,7 +43,9 @@ frame::Arena map_arena(int file) {
 struct Driver {
   Driver(const base::Holdings& holdings, const AfXdpFacts& facts, int arena_file) : arena(map_arena(arena_file)) {
     port = AfXdpPort::adopt(umem, {}, facts, holdings, "rp0/").value();
-    pool.emplace(arena, 0, kFrames, [&](std::uint64_t address) { return port->holds(address); });
+    EXPECT_TRUE(port->take_over());
+    pool.emplace(arena, 0, kFrames);
+    pool->leave_out([&](std::uint64_t address) { return port->holds(address); });
     free_at_start = pool->free_count();
     queue = port->open_queue(0, *pool).value();
   }
