@@ -36,7 +36,7 @@ socket = "{folder}/control.sock"
 class Firewall:
     """Writes configuration and rules to the lab's folder, starts the daemon, and waits until it answers."""
 
-    def __init__(self, lab, rules=RULES_PASS_ALL, config=None, wait=True, wrapper=(), **config_words):
+    def __init__(self, lab, rules=RULES_PASS_ALL, config=None, wait=True, wrapper=(), program=None, **config_words):
         self.lab = lab
         self.socket_path = lab.path("control.sock")
         self.eve_path = lab.path("eve.json")
@@ -45,7 +45,7 @@ class Firewall:
         self.config_path = lab.write("ringplane.toml", text)
         if os.path.exists(self.eve_path):
             os.unlink(self.eve_path)
-        self.program = lab.firewall.start(*wrapper, program_path(), "run", "-c", self.config_path)
+        self.program = lab.firewall.start(*wrapper, program or program_path(), "run", "-c", self.config_path)
         if wait:
             self.wait_until_running()
 

@@ -2,17 +2,18 @@
 """One of the two processes dies without goodbye (kill -9), or both do.
 
 Flows, frames and counters lie in memory that outlives the data process: another one takes over, and no connection is
-lost. While no control process lives packets go on, and the next one comes to the data process that runs. When both die
+lost; an upgrade goes the same way. While no control process lives packets go on, and the next one comes to the data process that runs. When both die
 the flows are gone: `pass` for TCP means `flags S/SA`, by which a packet in the middle of a connection without a flow is
 blocked; `pass flags any` picks it up.
 """
 import os
+import shutil
 import signal
 
 from case import LabTest, Session, main
 from crowd import Crowd
 from firewall import config_text
-from namespaces import SERVER4, SERVER6, children_of, wait_until
+from namespaces import SERVER4, SERVER6, children_of, program_path, wait_until
 
 STRICT = 'block log\npass proto tcp label "tcp"\npass proto { icmp, icmp6 } no state\n'
 PICK_UP = "block log\npass proto tcp flags any\npass proto { icmp, icmp6 } no state\n"
@@ -116,6 +117,49 @@ class ControlProcessDies(LabTest):
         firewall.program.signal(signal.SIGKILL)
         firewall.program.wait()
         firewall = self.start_firewall(STRICT)
+        self.assert_reaches(SERVER4)
+
+
+class Upgrade(LabTest):
+    def install(self):
+        """The program under test as a new file where the running one was."""
+        path = self.lab.path("ringplane")
+        shutil.copy(program_path(), path + ".new")
+        os.rename(path + ".new", path)
+        return path
+
+    def exe_of(self, pid):
+        return os.readlink(f"/proc/{pid}/exe")
+
+    def test_both_processes_become_the_new_program_and_no_connection_is_lost(self):
+        path = self.install()
+        firewall = self.start_firewall(STRICT, program=path)
+        with Crowd(self.client, self.server, SERVER4, 7600, 200) as crowd:
+            self.assertTrue(crowd.wait_for_all(1))
+            for _ in range(2):
+                self.install()
+                before = {each["process"]: each["pid"] for each in firewall.show("processes")}
+                self.assertIn("(deleted)", self.exe_of(before["data"]))
+                done = firewall.lab.firewall.run(path, "upgrade", "--socket", firewall.socket_path)
+                self.assertEqual((done.returncode, done.stdout), (0, f"{path} runs now\n"), done.stderr)
+                wait_until(lambda: firewall.program.output().rstrip().endswith("running"), "it does not run again")
+                now = {each["process"]: each["pid"] for each in firewall.show("processes")}
+                self.assertEqual(now["control"], before["control"], "the service manager sees no change")
+                self.assertNotEqual(now["data"], before["data"])
+                self.assertEqual({self.exe_of(now[each]) for each in ("control", "data")}, {path})
+                self.assertTrue(crowd.wait_for_all(3))
+                self.assertEqual(crowd.broken, [])
+
+    def test_a_program_that_is_of_no_use_changes_nothing(self):
+        path = self.install()
+        firewall = self.start_firewall(STRICT, program=path)
+        shutil.copy("/bin/false", path + ".new")
+        os.rename(path + ".new", path)
+        before = firewall.data_pid()
+        done = firewall.lab.firewall.run(program_path(), "upgrade", "--socket", firewall.socket_path)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("nothing was changed, since the new program is of no use", done.stderr)
+        self.assertEqual(firewall.data_pid(), before)
         self.assert_reaches(SERVER4)
 
 

@@ -6,13 +6,19 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <expected>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -82,6 +88,24 @@ base::Result<Rules> read_rules(const Config& config) {
   if (!packed) return std::unexpected(std::move(packed.error()));
   return Rules{std::move(*policy), std::move(*packed)};
 }
+
+/// This program as it was started, to be started again.
+struct Program {
+  std::string path;
+  std::vector<std::string> words;
+
+  static Program running() {
+    std::error_code ignored;
+    Program program{.path = std::filesystem::read_symlink("/proc/self/exe", ignored).string(), .words = {}};
+    // Of a file that was replaced since.
+    if (constexpr std::string_view kDeleted = " (deleted)"; program.path.ends_with(kDeleted)) {
+      program.path.resize(program.path.size() - kDeleted.size());
+    }
+    std::ifstream file("/proc/self/cmdline", std::ios::binary);
+    for (std::string word; std::getline(file, word, '\0');) program.words.push_back(word);
+    return program;
+  }
+};
 
 /// Deaths of data processes. Too many in too short a time are a loop that starting another one does not end.
 class Deaths {
@@ -154,6 +178,7 @@ class Daemon {
     if ((waits[1].revents & POLLIN) != 0) {
       socket_.serve([this](const std::string& request) { return answer(request); });
     }
+    if (becoming_new_) become_the_new_program();
   }
 
   void take_signal() {
@@ -255,9 +280,50 @@ class Daemon {
 
   std::string answer(const std::string& request) {
     if (request.starts_with("show processes")) return processes_text();
+    if (request == "upgrade") return upgrade();
     if (!link_) return error_text("no data process lives: see the daemon's messages, then send SIGHUP");
     auto reply = link_->call({.kind = MessageKind::kAsk, .body = request, .holdings = {}});
     return reply ? std::move(reply->body) : error_text(reply.error().message);
+  }
+
+  /// The program on disk, which may be a new one, takes the place of both processes: first of the data process, at
+  /// once, then of this one (become_the_new_program()).
+  std::string upgrade() {
+    if (std::ranges::any_of(config_.ports, &PortConfig::is_dpdk)) {
+      return error_text("a device of DPDK cannot be handed on: stop ringplane and start the new program");
+    }
+    auto next = DataLink::prepare(estate_, program_.path);
+    const auto ready = next ? next->await_ready() : base::Result<void>(std::unexpected(next.error()));
+    if (!ready) return error_text("nothing was changed, since the new program is of no use: " + ready.error().message);
+    const std::uint64_t since_ns = base::monotonic_ns();
+    if (link_) {
+      if (const auto left = link_->call({.kind = MessageKind::kLeave, .body = {}, .holdings = {}}); !left)
+        link_->kill();
+      (void)link_->how_it_ended();
+      link_.reset();
+    }
+    const auto found = next->go();
+    if (!found) {
+      fail("the new data process did not take over: " + found.error().message);
+      return error_text(found.error().message);
+    }
+    link_ = std::move(*next);
+    announce_takeover(*found, since_ns);
+    for (const std::string& failure : set_bypass(estate_, config_, false)) spdlog::error("{}", failure);
+    becoming_new_ = true;
+    return nlohmann::json{{"upgraded", program_.path}}.dump() + "\n";
+  }
+
+  /// Same process, same words, new program: it comes to the data process as after a death.
+  void become_the_new_program() {
+    becoming_new_ = false;
+    dismiss_standby();
+    std::vector<char*> words;
+    for (std::string& word : program_.words) words.push_back(word.data());
+    words.push_back(nullptr);
+    execv(program_.path.c_str(), words.data());
+    spdlog::error("cannot run {} ({}): the control process stays the old one", program_.path, std::strerror(errno));
+    prepare_standby();
   }
 
   [[nodiscard]] std::string processes_text() const {
@@ -298,7 +364,9 @@ class Daemon {
   std::optional<DataLink> standby_;  // ready to take its place
   StatusSocket socket_;
   base::FileDescriptor signals_;
+  Program program_ = Program::running();
   Deaths deaths_;
+  bool becoming_new_ = false;
   bool stopping_ = false;
 };
 

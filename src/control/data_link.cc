@@ -32,8 +32,8 @@ constexpr int kStartPatienceMs = 180'000;
 constexpr int kPatienceMs = 15'000;
 constexpr int kChannelInChild = 3;
 
-/// The same program as a data process, with `channel` as descriptor 3 and, beside the standard ones, no other.
-pid_t spawn(int channel) {
+/// `program` as a data process, with `channel` as descriptor 3 and, beside the standard ones, no other.
+pid_t spawn(const std::string& program, int channel) {
   const pid_t child = fork();
   if (child != 0) return child;
   // Only what is safe between fork and exec. All other descriptors are closed on exec.
@@ -46,7 +46,7 @@ pid_t spawn(int channel) {
   } else {
     dup2(channel, kChannelInChild);
   }
-  execl("/proc/self/exe", "ringplane", "data-process", nullptr);
+  execl(program.c_str(), "ringplane", "data-process", nullptr);
   _exit(127);
 }
 
@@ -56,7 +56,7 @@ base::FileDescriptor watch(pid_t pid) {
 
 }  // namespace
 
-base::Result<DataLink> DataLink::prepare(const Estate& estate) {
+base::Result<DataLink> DataLink::prepare(const Estate& estate, const std::string& program) {
   std::array<int, 2> ends{};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     return base::fail(std::string("cannot make a channel to the data process: ") + std::strerror(errno));
@@ -64,7 +64,7 @@ base::Result<DataLink> DataLink::prepare(const Estate& estate) {
   DataLink link;
   link.channel_ = Channel(base::FileDescriptor(ends[0]));
   const base::FileDescriptor far(ends[1]);
-  link.pid_ = spawn(far.get());
+  link.pid_ = spawn(program, far.get());
   if (link.pid_ < 0) return base::fail(std::string("cannot start the data process: ") + std::strerror(errno));
   link.end_ = watch(link.pid_);
   link.channel_.set_patience(kStartPatienceMs);
@@ -78,9 +78,16 @@ base::Result<DataLink> DataLink::prepare(const Estate& estate) {
   return link.give_up(sent.error());
 }
 
-base::Result<std::string> DataLink::go() {
+base::Result<void> DataLink::await_ready() {
+  if (ready_) return {};
   auto prepared = channel_.receive_answer();
   if (!prepared) return give_up(prepared.error());
+  ready_ = true;
+  return {};
+}
+
+base::Result<std::string> DataLink::go() {
+  if (auto ready = await_ready(); !ready) return std::unexpected(std::move(ready.error()));
   auto found = channel_.call({.kind = MessageKind::kGo, .body = {}, .holdings = {}});
   if (!found) return give_up(found.error());
   channel_.set_patience(kPatienceMs);

@@ -17,9 +17,12 @@ class DataLink {
  public:
   /// Starts a data process that gets ready on `estate` and waits; another may live in it meanwhile. Does not wait for
   /// it.
-  [[nodiscard]] static base::Result<DataLink> prepare(const Estate& estate);
-  /// Nobody lives in its estate any more: waits until the prepared one is ready, and lets it take over. Returns what it
-  /// found (JSON).
+  [[nodiscard]] static base::Result<DataLink> prepare(const Estate& estate, const std::string& program = kSameProgram);
+  static constexpr const char* kSameProgram = "/proc/self/exe";
+  /// Waits until the prepared one is ready.
+  [[nodiscard]] base::Result<void> await_ready();
+  /// Nobody lives in its estate any more: lets the prepared one take over, when it is ready. Returns what it found
+  /// (JSON).
   [[nodiscard]] base::Result<std::string> go();
   /// Comes to the one that runs there and takes over a second of all it holds.
   [[nodiscard]] static base::Result<DataLink> attach(const std::string& listener_path, Estate& estate);
@@ -43,6 +46,7 @@ class DataLink {
   [[nodiscard]] std::unexpected<base::Error> give_up(const base::Error& error);
 
   std::int32_t pid_ = -1;
+  bool ready_ = false;
   base::FileDescriptor end_;
   Channel channel_;
 };
