@@ -71,6 +71,12 @@ base::Result<void> check_device(const DpdkPortOptions& options) {
   if (name.starts_with("net_memif") && options.device.find("zero-copy=yes") != std::string::npos) {
     return refuse("its peer would not find the frames: leave out zero-copy=yes, or set it at the other end");
   }
+  // Both make a guest send what cannot leave again as it is: checksums that nobody completes, segments beyond a frame.
+  for (const std::string argument : {"legacy-ol-flags=1", "tso=1"}) {
+    if (name.starts_with("net_vhost") && (options.device + ",").find("," + argument + ",") != std::string::npos) {
+      return refuse("a firewall needs packets as they go over a wire: leave out " + argument);
+    }
+  }
   std::uint16_t taken = 0;
   if (rte_eth_dev_get_port_by_name(std::string(name).c_str(), &taken) == 0) return refuse("it is in use already");
   return {};

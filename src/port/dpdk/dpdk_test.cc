@@ -331,6 +331,8 @@ TEST_F(Dpdk, SaysWhatIsWrongWithADevice) {
   EXPECT_THAT(error_of("net_af_xdp0,iface=lo"), HasSubstr("name the interface without dpdk:"));
   EXPECT_THAT(error_of("net_virtio_user0,path=/nowhere"), HasSubstr("let ringplane be the host (net_vhost)"));
   EXPECT_THAT(error_of("net_memif0,role=client,zero-copy=yes"), HasSubstr("leave out zero-copy=yes"));
+  EXPECT_THAT(error_of("net_vhost0,iface=/nowhere,tso=1"), HasSubstr("leave out tso=1"));
+  EXPECT_THAT(error_of("net_vhost0,legacy-ol-flags=1,iface=/nowhere"), HasSubstr("leave out legacy-ol-flags=1"));
   EXPECT_THAT(error_of("net_null1", 2000), HasSubstr("lower workers.count"));
   Port& port = open("net_null2");
   EXPECT_THAT(error_of("net_null2"), HasSubstr("dpdk:net_null2: it is in use already"));
