@@ -44,6 +44,8 @@ class MappedMemory {
     return {at, count};
   }
   [[nodiscard]] std::byte* data() const noexcept { return base_; }
+  /// What take() has handed out so far.
+  [[nodiscard]] std::span<const std::byte> used() const noexcept { return {base_, used_bytes_}; }
   [[nodiscard]] std::uint64_t used_bytes() const noexcept { return used_bytes_; }
   [[nodiscard]] PageKind pages() const noexcept { return pages_; }
 

@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -16,6 +18,7 @@
 #include <sys/vfs.h>
 
 #include "base/file_descriptor.h"
+#include "base/numa.h"
 #include "base/result.h"
 
 namespace ringplane::base {
@@ -25,21 +28,41 @@ constexpr std::uint64_t kHugePageBytes = std::uint64_t{2} << 20;
 constexpr unsigned kHugePagesOf2Mib = 21U << 26;  // log2 of the size, where memfd_create(2) wants it
 constexpr int kSizeSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
+/// Takes the pages of each share from its node. The kernel takes pages of a file by the policy of the thread that asks;
+/// a policy of the file itself (mbind(2)) is not kept where it lies on huge pages. False: there are too few; errno.
+bool take_shares(int file, std::span<const int> nodes, std::uint64_t share_bytes, std::uint64_t whole) {
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    // A page that two shares have in common goes with the first.
+    const auto page_at = [whole](std::uint64_t at) {
+      return std::min((at + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes, whole);
+    };
+    const std::uint64_t begin = page_at(i * share_bytes);
+    const std::uint64_t end = page_at((i + 1) * share_bytes);
+    const PreferNode prefer(nodes[i]);
+    if (end > begin && fallocate(file, 0, static_cast<off_t>(begin), static_cast<off_t>(end - begin)) != 0)
+      return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 Result<FileDescriptor> make_memory_file(std::uint64_t bytes, bool huge_pages, std::string_view what,
-                                        std::string_view remedy) {
+                                        std::string_view remedy, std::span<const int> nodes,
+                                        std::uint64_t share_bytes) {
   const std::uint64_t whole = (bytes + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
   if (huge_pages) {
     FileDescriptor file(memfd_create("ringplane", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | kHugePagesOf2Mib));
     // Reserves the pages: without enough of them a later touch would be a SIGBUS.
-    if (file.valid() && fallocate(file.get(), 0, 0, static_cast<off_t>(whole)) == 0) {
+    if (file.valid() && take_shares(file.get(), nodes, share_bytes, whole) &&
+        fallocate(file.get(), 0, 0, static_cast<off_t>(whole)) == 0) {
       fcntl(file.get(), F_ADD_SEALS, kSizeSeals);
       return file;
     }
   }
   FileDescriptor file(memfd_create("ringplane", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!file.valid() || ftruncate(file.get(), static_cast<off_t>(whole)) != 0) {
+  if (!file.valid() || ftruncate(file.get(), static_cast<off_t>(whole)) != 0 ||
+      !take_shares(file.get(), nodes, share_bytes, whole)) {
     return fail("cannot make a memory file of " + std::to_string((bytes >> 20) + 1) + " MiB for " + std::string(what) +
                 " (" + std::strerror(errno) + "): " + std::string(remedy) + " or free some memory");
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -13,8 +14,13 @@ namespace ringplane::base {
 
 /// A file of `bytes` zero bytes, on reserved huge pages if `huge_pages` and there are enough. Its size is fixed for
 /// good. Fails with a sentence that names `what` it is for and ends with `remedy` (mapped_memory.h).
+///
+/// `nodes`: the NUMA nodes that the pages of its shares come from, the i-th `share_bytes` from the i-th (kAnyNode: from
+/// anywhere), as far as these have memory. Then every page of the shares is taken at once; else the first touch does
+/// it.
 [[nodiscard]] Result<FileDescriptor> make_memory_file(std::uint64_t bytes, bool huge_pages, std::string_view what,
-                                                      std::string_view remedy);
+                                                      std::string_view remedy, std::span<const int> nodes = {},
+                                                      std::uint64_t share_bytes = 0);
 /// A small one that holds `text`, sealed: its readers need not fear that it changes.
 [[nodiscard]] Result<FileDescriptor> make_text_file(std::string_view text, std::string_view what);
 /// The whole of one.

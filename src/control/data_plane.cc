@@ -23,10 +23,12 @@
 #include "base/hash.h"
 #include "base/ids.h"
 #include "base/mapped_memory.h"
+#include "base/numa.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "control/config.h"
 #include "control/estate.h"
+#include "control/numa_plan.h"
 #include "firewall/policy.h"
 #include "firewall/ruleset.h"
 #include "flow/flow_table.h"
@@ -109,6 +111,7 @@ base::Result<std::unique_ptr<DataPlane>> DataPlane::create(const Config& config,
                                      .memory_file = estate.holdings.find("arena")});
   if (!arena) return std::unexpected(std::move(arena.error()));
   std::unique_ptr<DataPlane> plane(new DataPlane(config, std::move(*arena), estate.order.secret));
+  plane->nodes_ = nodes_of_workers(config);
   plane->config_.flows.limit = estate.order.flow_limit;
   plane->config_.flows.sources = estate.order.source_limit;
   plane->states_per_worker_ = share(plane->config_.flows.limit, config.workers.count);
@@ -215,12 +218,14 @@ base::Result<void> DataPlane::make_workers(const Estate& estate) {
   const std::span<KeptCounters> counters = counters_memory_->take<KeptCounters>(count);
   frames_per_worker_ = arena_.frame_count() / count;
   for (std::uint32_t i = 0; i < count; ++i) {
+    const base::PreferNode near(node_of_worker(i));
     pools_.push_back(std::make_unique<frame::FramePool>(arena_, i * frames_per_worker_, frames_per_worker_));
     mailboxes_.push_back(std::make_unique<worker::Mailbox>(count, kMailboxSlots));
   }
   const auto rule_count = static_cast<std::uint32_t>(snapshot_->policy->rule_count());
   totals_ = worker::RuleTotals(rule_count);
   for (std::uint32_t i = 0; i < count; ++i) {
+    const base::PreferNode near(node_of_worker(i));
     paths_.push_back(std::make_unique<worker::RulePaths>(rule_count));
     worker::SnapshotChange first{.snapshot = snapshot_.get(), .paths = paths_.back().get(), .additions = {}};
     auto made = worker::Worker::create({.id = base::WorkerId{static_cast<std::uint8_t>(i)},
@@ -283,6 +288,7 @@ base::Result<void> DataPlane::reload(std::shared_ptr<const firewall::Policy> pol
   std::vector<std::unique_ptr<worker::RulePaths>> paths;
   std::vector<std::unique_ptr<worker::SnapshotChange>> changes;
   for (std::size_t i = 0; i < workers_.size(); ++i) {
+    const base::PreferNode near(node_of_worker(i));
     paths.push_back(std::make_unique<worker::RulePaths>(rule_count));
     changes.push_back(std::make_unique<worker::SnapshotChange>());
     changes[i]->snapshot = made->get();

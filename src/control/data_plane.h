@@ -16,6 +16,7 @@
 
 #include "base/hash.h"
 #include "base/mapped_memory.h"
+#include "base/numa.h"
 #include "base/result.h"
 #include "control/config.h"
 #include "control/estate.h"
@@ -93,6 +94,9 @@ class DataPlane {
   [[nodiscard]] worker::Forwarding forwarding() const;
   [[nodiscard]] base::Result<std::unique_ptr<worker::Snapshot>> next_snapshot(
       std::shared_ptr<const firewall::Policy> policy);
+  [[nodiscard]] int node_of_worker(std::size_t worker) const noexcept {
+    return nodes_.empty() ? base::kAnyNode : nodes_[worker];
+  }
   void post(std::size_t worker, const worker::ControlMessage& message);
 
   /// An addition by name, so that it survives a reload that numbers the tables anew.
@@ -104,6 +108,7 @@ class DataPlane {
 
   Config config_;
   frame::Arena arena_;
+  std::vector<int> nodes_;  // by worker; empty: one node
   std::uint32_t frames_per_worker_ = 0;
   std::uint32_t states_per_worker_ = 0;
   base::HashSecret secret_;

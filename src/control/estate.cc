@@ -3,23 +3,31 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <expected>
+#include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <spdlog/spdlog.h>
 
 #include "base/file_descriptor.h"
 #include "base/hash.h"
 #include "base/holdings.h"
 #include "base/ids.h"
 #include "base/memory_file.h"
+#include "base/numa.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "control/channel.h"
 #include "control/config.h"
+#include "control/numa_plan.h"
 #include "control/start_order.h"
 #include "firewall/policy.h"
 #include "firewall/ruleset.h"
@@ -41,19 +49,36 @@ base::Result<void> add(base::Holdings& holdings, std::string name, base::Result<
   return {};
 }
 
+/// Warns of each node that the kernel refuses.
+std::vector<int> nodes_for(const Config& config) {
+  std::vector<int> nodes = nodes_of_workers(config);
+  for (const int node : std::set<int>(nodes.begin(), nodes.end())) {
+    const std::string refusal = base::PreferNode(node).refusal();
+    if (refusal.empty()) continue;
+    spdlog::warn("{}: it comes from anywhere; in a container, allow set_mempolicy(2)", refusal);
+  }
+  return nodes;
+}
+
 base::Result<void> take_memory(const Config& config, base::Holdings& holdings) {
   const frame::ArenaOptions arena{.frame_count = config.memory.frames, .frame_bytes = config.memory.frame_bytes};
-  if (auto taken =
-          add(holdings, "arena",
-              base::make_memory_file(arena.bytes(), config.memory.huge_pages, "the frames", "lower memory.frames"));
+  const std::vector<int> nodes = nodes_for(config);
+  const std::uint64_t share_bytes =
+      arena.bytes() / config.memory.frames * (config.memory.frames / config.workers.count);
+  if (auto taken = add(holdings, "arena",
+                       base::make_memory_file(arena.bytes(), config.memory.huge_pages, "the frames",
+                                              "lower memory.frames", nodes, share_bytes));
       !taken) {
     return taken;
   }
   const std::uint32_t flows = share(config.flows.limit, config.workers.count);
   for (std::uint32_t i = 0; i < config.workers.count; ++i) {
     if (auto taken = add(holdings, "flows/" + std::to_string(i),
-                         base::make_memory_file(flow::FlowTable::bytes_for(flows), config.memory.huge_pages,
-                                                "the flow table", "lower flows.limit or `set limit states`"));
+                         base::make_memory_file(
+                             flow::FlowTable::bytes_for(flows), config.memory.huge_pages, "the flow table",
+                             "lower flows.limit or `set limit states`",
+                             std::span(nodes).subspan(std::min<std::size_t>(i, nodes.size()), nodes.empty() ? 0 : 1),
+                             flow::FlowTable::bytes_for(flows)));
         !taken) {
       return taken;
     }

@@ -103,6 +103,13 @@ base::Result<void> allow_few_system_calls() {
   for (const int call : {SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk)}) allow(call);
   allow_if(SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
   allow_if(SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+  // Where its own memory comes from and lies.
+  for (const int call : {SCMP_SYS(get_mempolicy), SCMP_SYS(set_mempolicy)}) allow(call);
+  if (error == 0) {
+    const std::array<scmp_arg_cmp, 2> asks_of_itself{SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A3(SCMP_CMP_EQ, 0)};
+    error = seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(move_pages), asks_of_itself.size(),
+                                   asks_of_itself.data());
+  }
   // Threads that it has, time, chance, the end.
   for (const int call : {SCMP_SYS(futex),
                          SCMP_SYS(sched_yield),

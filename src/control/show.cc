@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,12 +16,14 @@
 #include "base/drop_reason.h"
 #include "base/ids.h"
 #include "base/mapped_memory.h"
+#include "base/numa.h"
 #include "control/config.h"
 #include "control/data_plane.h"
 #include "control/eve_log.h"
 #include "firewall/ruleset.h"
 #include "flow/flow.h"
 #include "flow/flow_table.h"
+#include "frame/arena.h"
 #include "port/port.h"
 #include "wire/flow_key.h"
 #include "wire/ip_address.h"
@@ -170,18 +174,22 @@ Json show_workers(const DataPlane& plane) {
 
 Json show_memory(const DataPlane& plane) {
   Json list = Json::array();
-  const auto add = [&](std::string what, std::uint64_t bytes, std::string_view pages) {
-    list.push_back({{"what", std::move(what)}, {"bytes", bytes}, {"pages", pages}});
+  const auto add = [&](std::string what, std::uint64_t bytes, std::string_view pages,
+                       std::span<const std::byte> where) {
+    list.push_back({{"what", std::move(what)}, {"bytes", bytes}, {"pages", pages}, {"node", base::nodes_of(where)}});
   };
-  add("frames", plane.arena().bytes(), base::name_of(plane.arena().pages()));
+  const frame::Arena& arena = plane.arena();
+  const auto shares = static_cast<std::uint32_t>(plane.workers().size());
+  const std::uint64_t share = std::uint64_t{arena.frame_count() / shares} * arena.frame_bytes();
   for (std::size_t i = 0; i < plane.workers().size(); ++i) {
     const worker::WorkerTables& tables = plane.workers()[i]->tables();
     const std::string of = "worker " + std::to_string(i) + ": ";
+    add(of + "frames", share, base::name_of(arena.pages()), std::as_bytes(std::span(arena.base() + i * share, share)));
     add(of + "flow table, " + std::to_string(tables.flows->capacity()) + " flows", tables.flows->memory_bytes(),
-        base::name_of(tables.flows->pages()));
-    add(of + "rule counters", plane.paths(i).memory_bytes(), "plain pages");
-    add(of + "sources", tables.sources->memory_bytes(), "plain pages");
-    add(of + "table additions", tables.overlay->memory_bytes(), "plain pages");
+        base::name_of(tables.flows->pages()), tables.flows->memory());
+    add(of + "rule counters", plane.paths(i).memory_bytes(), "plain pages", {});
+    add(of + "sources", tables.sources->memory_bytes(), "plain pages", {});
+    add(of + "table additions", tables.overlay->memory_bytes(), "plain pages", {});
   }
   return list;
 }

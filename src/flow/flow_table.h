@@ -232,6 +232,7 @@ class FlowTable {
   /// All memory of the table, in bytes; at most 128 a flow from 1 M flows on.
   [[nodiscard]] std::uint64_t memory_bytes() const noexcept { return memory_.used_bytes(); }
   [[nodiscard]] base::PageKind pages() const noexcept { return memory_.pages(); }
+  [[nodiscard]] std::span<const std::byte> memory() const noexcept { return memory_.used(); }
   [[nodiscard]] const FlowTableCounters& counters() const noexcept { return head_->counters; }
 
  private:
