@@ -19,8 +19,8 @@ void add_bench_latency(CLI::App& bench, Command& chosen) {
   };
   auto words = std::make_shared<Words>();
   CLI::App* command =
-      bench.add_subcommand("latency", "latencyions that begin and end: a table that fills, and churn in a full one");
-  add_bench_count(*command, "--flows", words->options.flows, "latencyions that are open (default 1M)");
+      bench.add_subcommand("latency", "how long packets take through the pipeline, at a share of the highest rate");
+  add_bench_count(*command, "--flows", words->options.flows, "connections that are open (default 1M)");
   command->add_option("--share", words->options.share, "of the highest rate (default 0.5)")
       ->check(CLI::Range(0.01, 0.99));
   add_bench_rules(*command, words->rules);

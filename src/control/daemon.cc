@@ -36,6 +36,7 @@
 #include "control/data_link.h"
 #include "control/estate.h"
 #include "control/rule_files.h"
+#include "control/service_notice.h"
 #include "control/status_socket.h"
 #include "firewall/diagnostic.h"
 #include "firewall/parser.h"
@@ -135,33 +136,36 @@ class Daemon {
 
   int run() {
     prepare_standby();
+    service_notice_.ready("running");
     while (!stopping_) turn();
+    if (!becoming_new_) service_notice_.stopping();
     return stop();
   }
-  /// Rules on disk that are not those of a data process that was found running.
-  void reload() {
+  /// Rules on disk that are not those of a data process that was found running. False: they stay as they are.
+  bool reload() {
     auto rules = read_rules(config_);
     if (!rules) {
       spdlog::error("the rules stay as they are, since the new ones have errors:\n{}", rules.error().message);
-      return;
+      return false;
     }
     const firewall::Limits& limits = rules->policy->options().limits;
     if (limits.states_set && limits.states != estate_.order.flow_limit) {
       spdlog::warn("set limit states takes effect at the next start; until then there is room for {} flows",
                    estate_.order.flow_limit);
     }
-    if (!link_ && !revive()) return;
+    if (!link_ && !revive()) return false;
     Message message{.kind = MessageKind::kRules, .body = {}, .holdings = {}};
     auto added = message.holdings.add_duplicate("rules", rules->packed.get());
     const auto reloaded = added ? link_->call(message) : base::Result<Message>(std::unexpected(added.error()));
     if (!reloaded) {
       spdlog::error("the rules stay as they are: {}", reloaded.error().message);
-      return;
+      return false;
     }
     estate_.holdings.add("rules", std::move(rules->packed));
     dismiss_standby();  // it has the old ones
     prepare_standby();
     spdlog::info("reloaded: {} rules, generation {}", rules->policy->rule_count(), reloaded->body);
+    return true;
   }
 
  private:
@@ -173,6 +177,7 @@ class Daemon {
         pollfd{.fd = standby_ ? standby_->end_descriptor() : -1, .events = POLLIN, .revents = 0}};
     poll(waits.data(), waits.size(), kTickMs);
     if (waits[3].revents != 0) dismiss_standby();  // it was ended by somebody; the next death does without
+    service_notice_.alive(base::monotonic_ns());
     if (waits[2].revents != 0) bury();
     if ((waits[0].revents & POLLIN) != 0) take_signal();
     if ((waits[1].revents & POLLIN) != 0) {
@@ -185,7 +190,8 @@ class Daemon {
     signalfd_siginfo info{};
     while (read(signals_.get(), &info, sizeof info) == sizeof info) {
       if (info.ssi_signo == SIGHUP) {
-        reload();
+        service_notice_.reloading();
+        service_notice_.ready(reload() ? "running" : "running; the last reload failed, the rules before it stay");
       } else {
         stopping_ = true;
       }
@@ -365,6 +371,7 @@ class Daemon {
   StatusSocket socket_;
   base::FileDescriptor signals_;
   Program program_ = Program::running();
+  ServiceNotice service_notice_ = ServiceNotice::from_environment();
   Deaths deaths_;
   bool becoming_new_ = false;
   bool stopping_ = false;
@@ -391,7 +398,7 @@ int attend(const Config& config, DataLink link, Estate estate, StatusSocket sock
   }
   Config running = parse_config(estate.order.config_text, estate.order.config_path).config;
   Daemon daemon(std::move(running), std::move(estate), std::move(link), std::move(socket), std::move(signals));
-  if (other_rules) daemon.reload();
+  if (other_rules) (void)daemon.reload();
   spdlog::info("running");
   return daemon.run();
 }

@@ -119,7 +119,8 @@ base::Result<void> RedirectProgram::load() {
   if (error == 0) return {};
   if (error == EPERM || error == EACCES) {
     return base::fail(
-        "no privilege to load an XDP program: run as root, or with CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF");
+        "no privilege to load an XDP program: run as root, or with CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and "
+        "CAP_PERFMON");
   }
   return base::fail(std::string("the kernel refuses the XDP program: ") + std::strerror(error) + warning_text());
 }

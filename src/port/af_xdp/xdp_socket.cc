@@ -74,7 +74,8 @@ std::string sentence_for(int error, const Interface& interface, std::uint32_t qu
 }  // namespace
 
 std::string no_socket_reason(int error) {
-  if (error == EPERM) return "AF_XDP needs privileges: run as root, or with CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF";
+  if (error == EPERM)
+    return "AF_XDP needs privileges: run as root, or with CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_PERFMON";
   if (error == EAFNOSUPPORT) {
     return "this kernel has no AF_XDP: use one built with CONFIG_XDP_SOCKETS (Debian's are), version 5.10 or later";
   }
