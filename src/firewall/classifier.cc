@@ -2,307 +2,220 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <memory>
 #include <span>
-#include <vector>
+#include <utility>
 
-#include "base/hash.h"
 #include "base/ids.h"
-#include "firewall/compiled_rule.h"
 #include "firewall/decision.h"
 #include "firewall/key_block.h"
 #include "firewall/match_key.h"
-#include "firewall/rule_filter.h"
-#include "firewall/rule_record.h"
-#include "firewall/rule_tables.h"
+#include "firewall/rule_changes.h"
+#include "firewall/rule_index.h"
 #include "firewall/ruleset.h"
 #include "firewall/table_overlay.h"
 #include "wire/ip_address.h"
-#include "wire/packet.h"
 
 namespace ringplane::firewall {
 namespace {
 
-bool prefix_holds(const std::uint8_t* prefix, unsigned length, const wire::IpAddress& address) noexcept {
-  const std::uint64_t upper = load_be64(prefix) ^ load_be64(address.bytes.data());
-  if (length <= 64) return (upper & top_bits(length)) == 0;
-  const std::uint64_t lower = load_be64(prefix + 8) ^ load_be64(address.bytes.data() + 8);
-  return upper == 0 && (lower & top_bits(length - 64)) == 0;
-}
+/// One packet on its way through the walked rules that may match it, in order of their positions.
+class Walk {
+ public:
+  Walk(const Ruleset& ruleset, const CompiledAnchors& anchors, const MatchKey& key, Decision& decision) noexcept
+      : ruleset_(ruleset), anchors_(anchors), key_(key), decision_(decision) {}
 
-/// The IPv4 headers of a block that has others too, all open.
-void open_narrow(const KeyBlock& from, HeaderBlock<1>& to) noexcept {
-  std::uint32_t next_wide = 0;
-  std::uint32_t count = 0;
-  for (std::uint32_t i = 0; i < from.count; ++i) {
-    if (next_wide < from.wide_count && from.wide_slots[next_wide] == i) {
-      ++next_wide;
-      continue;
+  /// True: the evaluation has ended, before stop().
+  bool step(std::uint32_t position, const Rule& rule) noexcept {
+    if (close(position)) return true;
+    // Its anchor is the innermost one that is open, or did not match.
+    if (anchors_.walks(rule.parent) && (depth_ == 0 || open_[depth_ - 1].anchor != rule.parent)) return false;
+    if (!probability_holds(rule, position, key_.random)) return false;
+    if (rule.tagged != kNoTag && (rule.tagged == decision_.tag) == rule.tagged_negated) return false;
+    if (rule.tag != kNoTag) decision_.tag = rule.tag;
+    if (rule.is_anchor()) {
+      open_[depth_++] = {.anchor = rule.anchor, .match_before = last_match_, .quick = rule.quick};
+      return false;
     }
-    const KeyRow& row = from.rows[i];
-    to.source[0][count] = row.source;
-    to.destination[0][count] = row.destination;
-    to.ports[count] = row.ports;
-    to.traits[count] = row.traits;
-    to.slot[count] = i;
-    to.best[count++] = RuleTables<HotRule>::kNone;
+    if (rule.action == Action::kMatch) {
+      decision_.log = std::max(decision_.log, rule.log);
+    } else {
+      last_match_ = position;
+    }
+    if (rule.quick) stop_ = position + 1;
+    return rule.quick;
   }
-  to.count = count;
-}
+  /// The anchors that end at or before `position`; true: one of them ends the evaluation.
+  bool close(std::uint32_t position) noexcept {
+    for (; depth_ > 0; --depth_) {
+      const Open& last = open_[depth_ - 1];
+      const std::uint32_t end = ruleset_.anchors[last.anchor].end;
+      if (end > position) return false;
+      if (!last.quick || last.match_before == last_match_) continue;
+      stop_ = end;
+      return true;
+    }
+    return false;
+  }
+  [[nodiscard]] std::uint32_t last_match() const noexcept { return last_match_; }
+  [[nodiscard]] std::uint32_t stop() const noexcept { return stop_; }
 
-/// The IPv6 headers of a block, all open.
-void open_wide(const KeyBlock& from, HeaderBlock<4>& to) noexcept {
-  to.count = from.wide_count;
-  for (std::uint32_t n = 0; n < from.wide_count; ++n) {
-    const std::uint32_t i = from.wide_slots[n];
-    const MatchKey& key = from.keys[i];
-    for (unsigned word = 0; word < 4; ++word) {
-      to.source[word][n] = load_be32(&key.source.bytes[std::size_t{word} * 4]);
-      to.destination[word][n] = load_be32(&key.destination.bytes[std::size_t{word} * 4]);
-    }
-    to.ports[n] = from.rows[i].ports;
-    to.traits[n] = from.rows[i].traits;
-    to.slot[n] = i;
-    to.best[n] = RuleTables<WideRule>::kNone;
-  }
-}
+ private:
+  struct Open {
+    std::uint32_t anchor;
+    std::uint32_t match_before;
+    bool quick;
+  };
+  const Ruleset& ruleset_;
+  const CompiledAnchors& anchors_;
+  const MatchKey& key_;
+  Decision& decision_;
+  std::array<Open, 64> open_;  // as deep as anchors nest; written before it is read
+  std::size_t depth_ = 0;
+  std::uint32_t last_match_ = Rule::kNone;
+  std::uint32_t stop_ = 0;
+};
 
 }  // namespace
 
-std::uint32_t Classifier::rank_of(std::uint32_t rule) const noexcept {
-  if (ruleset_->rules[rule].quick) return rule;
-  const auto count = static_cast<std::uint32_t>(ruleset_->rules.size());
-  return count + (count - 1 - rule);
+Classifier::Classifier(const Ruleset& ruleset)
+    : ruleset_(&ruleset),
+      index_(std::make_shared<const RuleIndex>(ruleset.rules, std::make_shared<const CompiledAnchors>(ruleset),
+                                               &ruleset.tables)) {
+  find_kind();
 }
 
-Classifier::KeyWords Classifier::words_of(const MatchKey& key) noexcept {
-  return {.source = {load_be64(key.source.bytes.data()), load_be64(key.source.bytes.data() + 8)},
-          .destination = {load_be64(key.destination.bytes.data()), load_be64(key.destination.bytes.data() + 8)},
-          .source_port = key.source_port,
-          .destination_port = key.destination_port,
-          .protocol = key.protocol};
+Classifier::Classifier(const Ruleset& ruleset, const Classifier& before, std::unique_ptr<const RuleChanges> changes)
+    : ruleset_(&ruleset),
+      index_(before.index_),
+      changes_(std::move(changes)),
+      changed_tables_(before.changed_tables_),
+      width_(before.width_) {
+  find_kind();
 }
 
-std::uint32_t Classifier::hash_of(const KeyWords& words, const Tuple& tuple) noexcept {
-  const unsigned source = tuple.source_length;
-  const unsigned destination = tuple.destination_length;
-  std::uint64_t state = base::fold_multiply((words.source[0] & top_bits(source)) ^ 0xa0761d6478bd642fULL,
-                                            (words.destination[0] & top_bits(destination)) ^ 0xe7037ed1a0b428dbULL);
-  if (source > 64 || destination > 64) {
-    const unsigned low_source = source > 64 ? source - 64 : 0;
-    const unsigned low_destination = destination > 64 ? destination - 64 : 0;
-    state ^= std::rotl(base::fold_multiply((words.source[1] & top_bits(low_source)) ^ 0x8ebc6af09c88c6e3ULL,
-                                           (words.destination[1] & top_bits(low_destination)) ^ 0x589965cc75374cc3ULL),
-                       23);
-  }
-  const auto masked = [](std::uint16_t port, unsigned bits) {
-    return std::uint64_t{static_cast<std::uint16_t>(port & (0xffff0000U >> bits))};
-  };
-  const std::uint64_t rest = (masked(words.source_port, tuple.source_port_bits) << 24) |
-                             (masked(words.destination_port, tuple.destination_port_bits) << 8) |
-                             (tuple.with_protocol ? words.protocol : 0U);
-  const std::uint64_t shape = (std::uint64_t{tuple.source_length} << 40) |
-                              (std::uint64_t{tuple.destination_length} << 32) |
-                              (std::uint64_t{tuple.source_port_bits} << 24) |
-                              (std::uint64_t{tuple.destination_port_bits} << 16) | (tuple.with_protocol ? 1U : 0U);
-  const std::uint64_t mixed = base::fold_multiply(state ^ rest, shape ^ 0x1d8e4e27c47d124fULL);
-  return static_cast<std::uint32_t>(mixed ^ (mixed >> 32));
+Classifier::Classifier(const Ruleset& ruleset, const Classifier& before, TableId changed)
+    : ruleset_(&ruleset),
+      index_(before.index_),
+      changes_(before.changes_),
+      changed_tables_(before.changed_tables_),
+      width_(before.width_) {
+  const bool is_known = std::ranges::find(changed_tables_, changed) != changed_tables_.end();
+  if (!is_known && index_->finds_by(changed)) changed_tables_.push_back(changed);
+  find_kind();
 }
 
-bool Classifier::address_matches(const CompiledRule& rule, bool is_source, const MatchKey& key,
-                                 const TableOverlay* overlay) const noexcept {
-  const std::uint32_t prefix = is_source ? kSourcePrefix : kDestinationPrefix;
-  const std::uint32_t table = is_source ? kSourceTable : kDestinationTable;
-  const bool negated = (rule.bits & (is_source ? kSourceNegated : kDestinationNegated)) != 0;
-  const auto& bytes = is_source ? rule.source : rule.destination;
-  const wire::IpAddress& address = is_source ? key.source : key.destination;
-  if ((rule.bits & prefix) != 0) {
-    return prefix_holds(bytes.data(), is_source ? rule.source_length : rule.destination_length, address) != negated;
-  }
-  if ((rule.bits & table) == 0) return true;
-  TableId id = kNoTable;
-  std::memcpy(&id, bytes.data(), sizeof id);
-  const bool holds = (overlay != nullptr && overlay->contains(id, key.family, address)) ||
-                     ruleset_->tables[id].addresses.contains(key.family, address);
-  return holds != negated;
+void Classifier::find_kind() noexcept {
+  rule_count_ = static_cast<std::uint32_t>(ruleset_->rules.size());
+  has_walked_ = walked_count() != 0;
+  tables_say_all_ = index_->tables_say_all() && (changes_ == nullptr || changes_->added().tables_say_all());
+  is_plain_ = tables_say_all_ && !has_walked_ && ruleset_->options.skip == 0;
 }
 
-bool Classifier::matches_own(const CompiledRule& rule, const MatchKey& key,
-                             const TableOverlay* overlay) const noexcept {
-  const std::uint32_t bits = rule.bits;
-  const std::uint32_t wanted =
-      (key.way == Way::kIn ? kWayIn : kWayOut) | (key.family == wire::Family::kIpv4 ? kIpv4 : kIpv6);
-  if ((bits & wanted) != wanted) return false;
-  if ((bits & kProtocol) != 0 && rule.protocol != key.protocol) return false;
-  const std::uint64_t ports = port_sets_[rule.port_set];
-  if (ports != Rule::kEveryPort && (key.port.value >= base::kMaxPorts || ((ports >> key.port.value) & 1U) == 0)) {
-    return false;
-  }
-  if ((bits & (kSourcePort | kDestinationPort)) != 0) {
-    if (key.is_fragment || (key.protocol != wire::protocol::kTcp && key.protocol != wire::protocol::kUdp)) return false;
-    const auto port_matches = [bits](std::uint16_t port, std::uint16_t low, std::uint16_t high, RuleBit given,
-                                     RuleBit negated) {
-      return (bits & given) == 0 || (port >= low && port <= high) != ((bits & negated) != 0);
+std::size_t Classifier::walked_count() const noexcept {
+  return index_->walked_count() + (changes_ == nullptr ? 0 : changes_->added().walked_count());
+}
+
+std::size_t Classifier::memory_bytes() const noexcept {
+  return index_->memory_bytes() + (changes_ == nullptr ? 0 : changes_->memory_bytes());
+}
+
+std::size_t Classifier::table_count(Way way, wire::Family family) const noexcept {
+  return index_->table_count(way, family) + (changes_ == nullptr ? 0 : changes_->added().table_count(way, family));
+}
+
+RuleIndex::Scope Classifier::own_scope(std::uint32_t end, const TableOverlay* overlay) const noexcept {
+  return {.tables = {.tables = &ruleset_->tables, .overlay = overlay},
+          .changed_tables = changed_tables_,
+          .end = changes_ == nullptr || end == Rule::kNone ? end : changes_->own_before(end),
+          .gone = changes_ == nullptr ? nullptr : changes_->gone(),
+          .width = width_};
+}
+
+RuleIndex::Scope Classifier::added_scope(std::uint32_t end, const TableOverlay* overlay) const noexcept {
+  return {.tables = {.tables = &ruleset_->tables, .overlay = overlay},
+          .end = end == Rule::kNone ? end : changes_->added_before(end),
+          .width = width_};
+}
+
+void Classifier::ask(const KeyBlock& block, std::uint32_t end, const TableOverlay* overlay,
+                     Answers& answers) const noexcept {
+  index_->ask_tables(block, own_scope(end, overlay), answers.own);
+  if (changes_ != nullptr) changes_->added().ask_tables(block, added_scope(end, overlay), answers.added);
+}
+
+std::uint32_t Classifier::best_plain(const MatchKey& key, const Answers& answers, std::uint32_t slot, std::uint32_t end,
+                                     const TableOverlay* overlay) const noexcept {
+  std::uint32_t own = index_->outcome_of(key.family, answers.own.index[slot]).rule;
+  if (!index_->tables_say_all()) own = index_->best_by_tuples(key, own_scope(end, overlay), own);
+  if (changes_ == nullptr) return own;
+  const RuleIndex& index = changes_->added();
+  std::uint32_t added = index.outcome_of(key.family, answers.added.index[slot]).rule;
+  if (!index.tables_say_all()) added = index.best_by_tuples(key, added_scope(end, overlay), added);
+  const std::uint32_t own_position = own == Rule::kNone ? own : changes_->position_of_own(own);
+  const std::uint32_t added_position = added == Rule::kNone ? added : changes_->position_of_added(added);
+  if (own == Rule::kNone || added == Rule::kNone) return std::min(own_position, added_position);
+  const bool own_is_better =
+      rank_at(own_position, index_->is_quick(own)) < rank_at(added_position, index.is_quick(added));
+  return own_is_better ? own_position : added_position;
+}
+
+Classifier::WalkResult Classifier::walk(const MatchKey& key, std::uint32_t end, const TableOverlay* overlay,
+                                        Decision& decision) const noexcept {
+  Walk walk(*ruleset_, *index_->anchors(), key, decision);
+  RuleIndex::Candidates own;    // NOLINT(cppcoreguidelines-pro-type-member-init): written before they are read
+  RuleIndex::Candidates added;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  added.count = 0;
+  added.end = Rule::kNone;
+  for (std::uint32_t from = 0; from < end;) {
+    const std::uint32_t own_first = changes_ == nullptr ? from : changes_->own_before(from);
+    index_->gather(key, own_scope(end, overlay), own_first, own);
+    if (changes_ != nullptr) {
+      changes_->added().gather(key, added_scope(end, overlay), changes_->added_before(from), added);
+    }
+    // As positions, up to where both are complete.
+    const auto own_position = [&](std::uint32_t rule) {
+      return changes_ == nullptr || rule == Rule::kNone ? rule : changes_->position_of_own(rule);
     };
-    if (!port_matches(key.source_port, rule.source_port_low, rule.source_port_high, kSourcePort, kSourcePortNegated) ||
-        !port_matches(key.destination_port, rule.destination_port_low, rule.destination_port_high, kDestinationPort,
-                      kDestinationPortNegated)) {
-      return false;
+    const auto added_position = [&](std::uint32_t rule) {
+      return rule == Rule::kNone ? rule : changes_->position_of_added(rule);
+    };
+    const std::uint32_t complete = std::min({end, own_position(own.end), added_position(added.end)});
+    for (std::uint32_t i = 0, j = 0; i < own.count || j < added.count;) {
+      const std::uint32_t next_own = i < own.count ? own_position(own.rule[i]) : Rule::kNone;
+      const std::uint32_t next_added = j < added.count ? added_position(added.rule[j]) : Rule::kNone;
+      const std::uint32_t position = std::min(next_own, next_added);
+      if (position >= complete) break;
+      const Rule& rule =
+          next_own < next_added ? index_->rules()[own.rule[i]] : changes_->added().rules()[added.rule[j]];
+      next_own < next_added ? ++i : ++j;
+      if (walk.step(position, rule)) return {walk.last_match(), walk.stop(), true};
     }
+    from = complete;
   }
-  if (rule.tcp_flags_mask != 0 && key.protocol == wire::protocol::kTcp &&
-      (key.is_fragment || (key.tcp_flags & rule.tcp_flags_mask) != rule.tcp_flags)) {
-    return false;
-  }
-  if ((bits & kIcmpType) != 0 && (key.is_fragment || key.icmp_type != rule.icmp_type)) return false;
-  if ((bits & kIcmpCode) != 0 && key.icmp_code != rule.icmp_code) return false;
-  if ((bits & kTos) != 0 && key.ip_tos != rule.tos) return false;
-  if ((bits & kFragment) != 0 && !key.is_fragment) return false;
-  if ((bits & kNoIcmpReply) != 0 && is_icmp_query_reply(key)) return false;
-  return address_matches(rule, true, key, overlay) && address_matches(rule, false, key, overlay);
+  if (walk.close(end)) return {walk.last_match(), walk.stop(), true};
+  return {walk.last_match(), end, false};
 }
 
-bool Classifier::matches(std::uint32_t index, const MatchKey& key, TagId tag,
-                         const TableOverlay* overlay) const noexcept {
-  const CompiledRule& rule = compiled(index);
-  if (!matches_own(rule, key, overlay)) return false;
-  if (rule.probability != 0 && !probability_holds(ruleset_->rules[index], index, key.random)) return false;
-  if (rule.tagged != kNoTag && (rule.tagged == tag) == ((rule.bits & kTaggedNegated) != 0)) return false;
-  for (std::uint32_t parent = rule.parent; parent != Rule::kNone; parent = compiled(parent).parent) {
-    if (!matches_own(compiled(parent), key, overlay)) return false;
-  }
-  return true;
-}
-
-std::uint32_t Classifier::best_by_tuples(const MatchKey& key, std::uint32_t end, std::uint32_t best,
-                                         const TableOverlay* overlay) const noexcept {
-  const Space& space = spaces_[space_index(key.way, key.family)];
-  if (space.slots.empty()) return best;
-  std::uint32_t best_rank = best == Rule::kNone ? kNoRank : rank_of(best);
-  const KeyWords words = words_of(key);
-  const std::size_t mask = space.slots.size() - 1;
-  for (const RankedTuple& ranked : space.tuples) {
-    if (ranked.best_rank >= best_rank) break;
-    const std::uint32_t hash = hash_of(words, ranked.tuple);
-    std::size_t at = hash & mask;
-    while (space.slots[at].first != kNoRank && space.slots[at].hash != hash) at = (at + 1) & mask;
-    if (space.slots[at].first == kNoRank) continue;
-    for (std::uint32_t ref = space.slots[at].first;; ++ref) {
-      const std::uint32_t rule = space.refs[ref] & ~kLastRef;
-      const std::uint32_t rank = rank_of(rule);
-      if (rank >= best_rank) break;
-      if (rule < end && matches(rule, key, kNoTag, overlay)) {
-        best = rule;
-        best_rank = rank;
-        break;
-      }
-      if ((space.refs[ref] & kLastRef) != 0) break;
-    }
-  }
-  return best;
-}
-
-Classifier::ImpureResult Classifier::walk_impure(const MatchKey& key, std::uint32_t end, const TableOverlay* overlay,
-                                                 Decision& decision) const noexcept {
-  struct QuickAnchor {
-    std::uint32_t end;
-    std::uint32_t match_before;
-  };
-  // As deep as anchors nest; written before it is read.
-  std::array<QuickAnchor, 64> open;  // NOLINT(cppcoreguidelines-pro-type-member-init)
-  std::size_t depth = 0;
-  std::uint32_t last_match = Rule::kNone;
-  for (std::size_t at = 0;;) {
-    const std::uint32_t index = at < impure_.size() ? std::min(impure_[at], end) : end;
-    for (; depth > 0 && open[depth - 1].end <= index; --depth) {
-      if (open[depth - 1].match_before != last_match) return {last_match, open[depth - 1].end, true};
-    }
-    if (index >= end) return {last_match, end, false};
-    const Rule& rule = ruleset_->rules[index];
-    if (!matches(index, key, decision.tag, overlay)) {
-      at = rule.is_anchor() ? impure_after_[at] : at + 1;
-      continue;
-    }
-    ++at;
-    if (rule.tag != kNoTag) decision.tag = rule.tag;
-    if (rule.is_anchor()) {
-      if (rule.quick && depth < open.size()) open[depth++] = {rule.anchor_end, last_match};
-      continue;
-    }
-    if (rule.action == Action::kMatch) {
-      decision.log = std::max(decision.log, rule.log);
-    } else {
-      last_match = index;
-    }
-    if (rule.quick) return {last_match, index + 1, true};
-  }
-}
-
-struct Classifier::Question {
-  const Classifier* classifier;
-  std::span<const Outcome> outcomes;  // of the family that is asked about
-  const KeyBlock* block;
-  std::uint32_t end;
-  const TableOverlay* overlay;
-
-  static bool holds(const void* context, std::uint32_t index, std::uint32_t slot) noexcept {
-    const auto& self = *static_cast<const Question*>(context);
-    const std::uint32_t rule = self.outcomes[index].rule;
-    if (rule >= self.end) return false;
-    return self.classifier->compiled_at_[rule] == kNoRank ||
-           self.classifier->matches(rule, self.block->keys[slot], kNoTag, self.overlay);
-  }
-};
-
-void Classifier::ask_tables(const KeyBlock& block, std::uint32_t end, const TableOverlay* overlay,
-                            Answers& answers) const noexcept {
-  const bool is_cut = end < compiled_at_.size();
-  std::ranges::fill(std::span(answers.index).first(block.count), kNoRank);
-  Question question{.classifier = this, .outcomes = outcomes_, .block = &block, .end = end, .overlay = overlay};
-  const MoreConditions more{.always = is_cut, .context = &question, .hold = &Question::holds};
-  if (block.wide_count < block.count && !tables_.empty()) {
-    HeaderBlock<1> open;
-    open.rows = block.rows.data();
-    open.count = block.count;
-    if (block.wide_count == 0) {
-      rule_filter<1>(width_).open(open);
-    } else {
-      open_narrow(block, open);
-    }
-    tables_.lookup(open, more, width_, answers.index);
-  }
-  if (block.wide_count != 0 && !wide_tables_.empty()) {
-    HeaderBlock<4> open;
-    open_wide(block, open);
-    question.outcomes = wide_outcomes_;
-    wide_tables_.lookup(open, more, width_, answers.index);
-  }
-}
-
-std::uint32_t Classifier::best_pure(const MatchKey& key, std::uint32_t end,
-                                    const TableOverlay* overlay) const noexcept {
-  KeyBlock block;
-  block.add(key);
-  Answers answers;
-  ask_tables(block, end, overlay, answers);
-  const std::uint32_t rule = outcome_of(key.family, answers.index[0]).rule;
-  return tables_say_all_ ? rule : best_by_tuples(key, end, rule, overlay);
-}
-
-std::uint32_t Classifier::merge_impure(const MatchKey& key, std::uint32_t winner, const TableOverlay* overlay,
+std::uint32_t Classifier::merge_walked(const MatchKey& key, std::uint32_t winner, const TableOverlay* overlay,
                                        Decision& decision) const noexcept {
   const bool is_quick = winner != Rule::kNone && ruleset_->rules[winner].quick;
-  const std::uint32_t end = is_quick ? winner : static_cast<std::uint32_t>(compiled_at_.size());
-  const ImpureResult impure = walk_impure(key, end, overlay, decision);
-  // If an impure quick rule ended it first, only what stands before that counts.
-  if (impure.is_ended) winner = best_pure(key, impure.stop, overlay);
-  if (is_quick && !impure.is_ended) return winner;
-  const bool impure_is_later =
-      impure.last_match != Rule::kNone && (winner == Rule::kNone || impure.last_match > winner);
-  return impure_is_later ? impure.last_match : winner;
+  const std::uint32_t end = is_quick ? winner : rule_count_;
+  const WalkResult walked = walk(key, end, overlay, decision);
+  // If a walked quick rule ended it first, only what stands before that counts.
+  if (walked.is_ended) {
+    KeyBlock block;
+    block.add(key);
+    Answers answers;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read
+    ask(block, walked.stop, overlay, answers);
+    winner = best_plain(key, answers, 0, walked.stop, overlay);
+  }
+  if (is_quick && !walked.is_ended) return winner;
+  const bool walked_is_later =
+      walked.last_match != Rule::kNone && (winner == Rule::kNone || walked.last_match > winner);
+  return walked_is_later ? walked.last_match : winner;
 }
 
 bool Classifier::is_skipped(const MatchKey& key) const noexcept {
@@ -319,21 +232,61 @@ Decision Classifier::classify(const MatchKey& key, const TableOverlay* overlay) 
 
 void Classifier::classify_block(const KeyBlock& block, std::span<Decision> decisions,
                                 const TableOverlay* overlay) const noexcept {
-  Answers answers;
-  ask_tables(block, static_cast<std::uint32_t>(compiled_at_.size()), overlay, answers);
+  Answers answers;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read
+  ask(block, Rule::kNone, overlay, answers);
   if (!is_plain_ || block.wide_count != 0) {
     decide_with_care(block, answers, decisions, overlay);
-    return;
+  } else if (changes_ != nullptr) {
+    decide_among_changes(block, answers, decisions);
+  } else {
+    decide_plainly(block, answers, decisions);
+  }
+}
+
+void Classifier::decide_plainly(const KeyBlock& block, Answers& answers, std::span<Decision> decisions) const noexcept {
+  const std::span<const RuleIndex::Outcome> outcomes = index_->outcomes();
+  std::array<std::uint32_t, KeyBlock::kCapacity>& index = answers.own.index;
+  for (std::uint32_t i = 0; i < block.count; ++i) {
+    index[i] = std::min(index[i], static_cast<std::uint32_t>(outcomes.size() - 1));
+    __builtin_prefetch(&outcomes[index[i]]);
   }
   for (std::uint32_t i = 0; i < block.count; ++i) {
-    answers.index[i] = std::min(answers.index[i], static_cast<std::uint32_t>(outcomes_.size() - 1));
-    __builtin_prefetch(&outcomes_[answers.index[i]]);
-  }
-  for (std::uint32_t i = 0; i < block.count; ++i) {
-    const Outcome& outcome = outcomes_[answers.index[i]];
+    const RuleIndex::Outcome& outcome = outcomes[index[i]];
     // In place: a copy would wait for the single bytes to be written.
     decisions[i] = Decision{.tag = block.tags[i]};
     apply_rule(outcome.verdict, base::RuleId{outcome.rule}, block.keys[i], decisions[i]);
+  }
+}
+
+void Classifier::decide_among_changes(const KeyBlock& block, Answers& answers,
+                                      std::span<Decision> decisions) const noexcept {
+  const RuleIndex& added = changes_->added();
+  const std::span<const RuleIndex::Outcome> own_outcomes = index_->outcomes();
+  const std::span<const RuleIndex::Outcome> added_outcomes = added.outcomes();
+  std::array<std::uint32_t, KeyBlock::kCapacity>& own = answers.own.index;
+  for (std::uint32_t i = 0; i < block.count; ++i) {
+    own[i] = std::min(own[i], static_cast<std::uint32_t>(own_outcomes.size() - 1));
+    __builtin_prefetch(&own_outcomes[own[i]]);
+  }
+  for (std::uint32_t i = 0; i < block.count; ++i) {
+    const RuleIndex::Outcome& own_one = own_outcomes[own[i]];
+    const RuleIndex::Outcome& added_one = added.outcome_of(wire::Family::kIpv4, answers.added.index[i]);
+    const std::uint32_t own_position =
+        own_one.rule == Rule::kNone ? Rule::kNone : changes_->position_of_own(own_one.rule);
+    const RuleIndex::Outcome* best = &own_one;
+    std::uint32_t position = own_position;
+    if (added_one.rule != Rule::kNone) {
+      const std::uint32_t added_position = changes_->position_of_added(added_one.rule);
+      const std::uint32_t own_rank = own_one.rule == Rule::kNone
+                                         ? kNoRank
+                                         : rank_at(own_position, own[i] < index_->quick_outcomes());
+      if (rank_at(added_position, answers.added.index[i] < added.quick_outcomes()) < own_rank) {
+        best = &added_one;
+        position = added_position;
+      }
+    }
+    decisions[i] = Decision{.tag = block.tags[i]};
+    apply_rule(best->verdict, base::RuleId{position}, block.keys[i], decisions[i]);
   }
 }
 
@@ -345,9 +298,8 @@ void Classifier::decide_with_care(const KeyBlock& block, const Answers& answers,
     if (is_skipped(key)) {
       decision.skipped = true;
     } else {
-      std::uint32_t winner = outcome_of(key.family, answers.index[i]).rule;
-      if (!tables_say_all_) winner = best_by_tuples(key, Rule::kNone, winner, overlay);
-      if (!impure_.empty()) winner = merge_impure(key, winner, overlay, decision);
+      std::uint32_t winner = best_plain(key, answers, i, Rule::kNone, overlay);
+      if (has_walked_) winner = merge_walked(key, winner, overlay, decision);
       if (winner != Rule::kNone) {
         apply_rule(verdict_of(ruleset_->rules[winner]), base::RuleId{winner}, key, decision);
       }

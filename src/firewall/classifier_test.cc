@@ -180,7 +180,7 @@ TEST(Classifier, finds_one_rule_among_many_that_differ_by_address_and_port) {
   ParseResult parsed = parse({.name = "many", .text = text}, three_ports());
   ASSERT_TRUE(parsed.ok()) << errors_of(parsed);
   const Classifier classifier(parsed.ruleset);
-  EXPECT_EQ(classifier.impure_count(), 0U);
+  EXPECT_EQ(classifier.walked_count(), 0U);
   EXPECT_LE(classifier.table_count(Way::kIn, wire::Family::kIpv4), 4U);
   EXPECT_LE(classifier.memory_bytes(), parsed.ruleset.rules.size() * 160);
   MatchKey key{.source = wire::IpAddress::from_ipv4(0x0a130507),

@@ -1,4 +1,5 @@
-// CompiledRule: the conditions of one rule as numbers, without what only people read.
+// CompiledRule: the conditions of one rule on a packet as numbers. What people read is left out, and so is what does not
+// depend on the packet alone: tags and probabilities.
 #pragma once
 
 #include <array>
@@ -9,6 +10,8 @@
 #include "base/hash.h"
 #include "firewall/match_key.h"
 #include "firewall/ruleset.h"
+#include "firewall/table_overlay.h"
+#include "wire/ip_address.h"
 
 namespace ringplane::firewall {
 
@@ -34,8 +37,7 @@ enum RuleBit : std::uint32_t {
   kTos = 1U << 17,
   kFragment = 1U << 18,
   kNoIcmpReply = 1U << 19,
-  kTaggedNegated = 1U << 20,
-  kQuick = 1U << 21,
+  kQuick = 1U << 20,
 };
 
 /// The conditions of one rule, packed into a cache line.
@@ -46,11 +48,9 @@ struct alignas(64) CompiledRule {
   std::uint16_t source_port_high = 0xffff;
   std::uint16_t destination_port_low = 0;
   std::uint16_t destination_port_high = 0xffff;
-  std::uint32_t parent = Rule::kNone;  ///< a pure anchor whose conditions count too
+  std::uint64_t ports = Rule::kEveryPort;
+  std::uint32_t parent = Rule::kNone;  ///< the anchor whose conditions count too
   std::uint32_t bits = 0;
-  std::uint32_t probability = 0;
-  std::uint16_t port_set = 0;
-  TagId tagged = kNoTag;
   std::uint8_t source_length = 0;
   std::uint8_t destination_length = 0;
   std::uint8_t protocol = 0;
@@ -61,6 +61,29 @@ struct alignas(64) CompiledRule {
   std::uint8_t tos = 0;
 };
 static_assert(sizeof(CompiledRule) == 64);
+
+[[nodiscard]] CompiledRule compile(const Rule& rule) noexcept;
+
+/// The tables as they are when a packet is asked about.
+struct TableContents {
+  const TableList* tables = nullptr;
+  const TableOverlay* overlay = nullptr;  ///< nullptr: no table was changed at run time
+
+  [[nodiscard]] bool hold(TableId table, wire::Family family, const wire::IpAddress& address) const noexcept {
+    return (overlay != nullptr && overlay->contains(table, family, address)) ||
+           (*tables)[table].addresses.contains(family, address);
+  }
+};
+
+/// Whether the packet meets the rule's own conditions, those of anchors aside.
+[[nodiscard]] bool matches(const CompiledRule& rule, const MatchKey& key, const TableContents& tables) noexcept;
+
+/// Of an address that is a table.
+[[nodiscard]] inline TableId table_of(const std::array<std::uint8_t, 16>& bytes) noexcept {
+  TableId id = kNoTable;
+  std::memcpy(&id, bytes.data(), sizeof id);
+  return id;
+}
 
 [[nodiscard]] inline std::uint64_t load_be64(const std::uint8_t* from) noexcept {
   std::uint64_t value = base::load64(from);

@@ -77,7 +77,7 @@ class Walk {
   bool run_range(std::uint32_t first, std::uint32_t end) noexcept {
     for (std::uint32_t index = first; index < end;) {
       const Rule& rule = ruleset_.rules[index];
-      const std::uint32_t next = rule.is_anchor() ? rule.anchor_end : index + 1;
+      const std::uint32_t next = rule.is_anchor() ? ruleset_.anchors[rule.anchor].end : index + 1;
       const Mismatch mismatch = test_rule(ruleset_, index, key_, overlay_);
       note(index, mismatch);
       if (mismatch != Mismatch::kNone) {
@@ -95,7 +95,7 @@ class Walk {
     if (rule.tag != kNoTag) key_.tag = rule.tag;
     if (rule.is_anchor()) {
       const base::RuleId before = best_;
-      if (run_range(index + 1, rule.anchor_end)) return true;
+      if (run_range(index + 1, ruleset_.anchors[rule.anchor].end)) return true;
       return rule.quick && best_ != before;  // a quick anchor ends it if any rule inside has decided
     }
     if (rule.action == Action::kMatch) {

@@ -101,16 +101,17 @@ std::string expand_label(const Ruleset& ruleset, const Rule& rule, std::uint32_t
   return out;
 }
 
-/// Puts the rules of `load anchor` into the anchors that wait for them, and makes anchor_end and parent absolute.
+/// Puts the rules of `load anchor` into the anchors that wait for them, and numbers the anchors.
 class Assembly {
  public:
   Assembly(RulesetDraft& draft, const std::vector<Rule>& rules) : draft_(draft), from_(rules) {
-    draft.ruleset.rules.reserve(rules.size());
+    out_.reserve(rules.size());
   }
 
   void run() {
     used_.assign(draft_.loaded_anchors.size(), false);
     append(from_, 0, from_.size(), "", Rule::kNone);
+    draft_.ruleset.rules = base::PieceList<Rule>(std::move(out_));
     for (std::size_t i = 0; i < used_.size(); ++i) {
       const LoadedAnchor& loaded = draft_.loaded_anchors[i];
       if (!used_[i]) {
@@ -125,23 +126,29 @@ class Assembly {
  private:
   void append(const std::vector<Rule>& from, std::size_t first, std::size_t end, const std::string& path,
               std::uint32_t parent) {
-    std::vector<Rule>& out = draft_.ruleset.rules;
     for (std::size_t i = first; i < end;) {
-      const std::size_t next = i + std::max<std::size_t>(from[i].anchor_end, 1);
-      const auto index = static_cast<std::uint32_t>(out.size());
-      out.push_back(from[i]);
-      out.back().parent = parent;
-      if (from[i].is_anchor()) {
-        const std::string inner = inner_path(path, from[i]);
-        if (from[i].awaits_load) {
-          append_loaded(inner, index);
-        } else {
-          append(from, i + 1, next, inner, index);
-        }
-        out[index].anchor_end = static_cast<std::uint32_t>(out.size());
-      }
+      const std::size_t next = i + 1 + (from[i].is_anchor() ? from[i].anchor : 0);
+      out_.push_back(from[i]);
+      out_.back().parent = parent;
+      if (from[i].is_anchor()) append_anchor(from, i, next, inner_path(path, from[i]));
       i = next;
     }
+  }
+
+  /// What is inside the anchor that was appended last: [first + 1, end).
+  void append_anchor(const std::vector<Rule>& from, std::size_t first, std::size_t end, const std::string& path) {
+    const auto number = static_cast<std::uint32_t>(draft_.ruleset.anchors.size());
+    draft_.ruleset.anchors.push_back({.rule = static_cast<std::uint32_t>(out_.size() - 1)});
+    out_.back().anchor = number;
+    if (++nesting_ > StatementReader::kMaxAnchorDepth) {
+      draft_.report(Severity::kError, from[first].where, "anchors are nested more than 64 deep");
+    } else if (from[first].awaits_load) {
+      append_loaded(path, number, from[first].where);
+    } else {
+      append(from, first + 1, end, path, number);
+    }
+    --nesting_;
+    draft_.ruleset.anchors[number].end = static_cast<std::uint32_t>(out_.size());
   }
 
   [[nodiscard]] std::string inner_path(const std::string& path, const Rule& anchor) const {
@@ -150,25 +157,20 @@ class Assembly {
     return path.empty() ? name : path + "/" + name;
   }
 
-  void append_loaded(const std::string& path, std::uint32_t anchor) {
+  void append_loaded(const std::string& path, std::uint32_t anchor, Location where) {
     bool found = false;
     for (std::size_t i = 0; i < draft_.loaded_anchors.size(); ++i) {
       const LoadedAnchor& loaded = draft_.loaded_anchors[i];
       if (loaded.path != path) continue;
       found = used_[i] = true;
-      if (draft_.ruleset.rules.size() + loaded.rules.size() > draft_.environment.max_rules) {
+      if (out_.size() + loaded.rules.size() > draft_.environment.max_rules) {
         draft_.report(Severity::kError, loaded.where, "the anchors hold too many rules together");
         return;
       }
-      if (++nesting_ > StatementReader::kMaxAnchorDepth) {
-        draft_.report(Severity::kError, loaded.where, "anchors are nested more than 64 deep");
-      } else {
-        append(loaded.rules, 0, loaded.rules.size(), path, anchor);
-      }
-      --nesting_;
+      append(loaded.rules, 0, loaded.rules.size(), path, anchor);
     }
     if (!found) {
-      draft_.report(Severity::kError, draft_.ruleset.rules[anchor].where,
+      draft_.report(Severity::kError, where,
                     fmt::format("not yet: anchors that are filled at run time; give '{}' its rules in braces or by "
                                 "'load anchor'",
                                 path));
@@ -177,14 +179,16 @@ class Assembly {
 
   void expand_labels() {
     for (std::uint32_t i = 0; i < draft_.ruleset.rules.size(); ++i) {
-      Rule& rule = draft_.ruleset.rules[i];
+      const Rule& rule = draft_.ruleset.rules[i];
       if (rule.label == Rule::kNone || draft_.ruleset.names[rule.label].find('$') == std::string::npos) continue;
-      rule.label = draft_.intern(expand_label(draft_.ruleset, rule, i));
+      const std::uint32_t label = draft_.intern(expand_label(draft_.ruleset, rule, i));
+      draft_.ruleset.rules.writable(i).label = label;
     }
   }
 
   RulesetDraft& draft_;
   const std::vector<Rule>& from_;
+  std::vector<Rule> out_;
   std::vector<bool> used_;
   unsigned nesting_ = 0;
 };
@@ -447,8 +451,8 @@ ParseResult parse(const SourceText& source, const Environment& environment) {
   std::vector<Rule> rules;
   const std::uint32_t file = draft.add_source(source);
   StatementReader(draft, file, rules).read_all();
-  Assembly(draft, rules).run();
   draft.close_tables();
+  Assembly(draft, rules).run();
   Options& options = draft.ruleset.options;
   const auto written = [&options](Timeout timeout) {
     return ((options.timeouts_set >> static_cast<unsigned>(timeout)) & 1U) != 0;

@@ -124,8 +124,8 @@ TEST(Parser, labels_say_what_the_rule_became) {
   const ParseResult parsed = parse_text(
       "block\npass in on lan proto tcp from { 10.0.0.2, <x> } to any port 22 label \"$nr "
       "$if:$srcaddr>$dstaddr/$dstport $proto\"\n");
-  EXPECT_EQ(parsed.ruleset.label_of(parsed.ruleset.rules.at(1)), "1 lan:10.0.0.2>any/22 tcp");
-  EXPECT_EQ(parsed.ruleset.label_of(parsed.ruleset.rules.at(2)), "2 lan:<x>>any/22 tcp");
+  EXPECT_EQ(parsed.ruleset.label_of(parsed.ruleset.rules[1]), "1 lan:10.0.0.2>any/22 tcp");
+  EXPECT_EQ(parsed.ruleset.label_of(parsed.ruleset.rules[2]), "2 lan:<x>>any/22 tcp");
 }
 
 TEST(Parser, state_options_are_kept) {
@@ -136,7 +136,7 @@ TEST(Parser, state_options_are_kept) {
               ElementsAre("pass in proto tcp from any to any port = ssh flags S/SA keep state (max 100, source-track "
                           "rule, max-src-conn 10, max-src-conn-rate 3/30, overload <bad> flush global, if-bound, "
                           "tcp.established 60)"));
-  const StateOptions* options = parsed.ruleset.state_options_of(parsed.ruleset.rules.at(0));
+  const StateOptions* options = parsed.ruleset.state_options_of(parsed.ruleset.rules[0]);
   ASSERT_NE(options, nullptr);
   EXPECT_EQ(options->max_src_conn_rate_count, 3U);
   EXPECT_EQ(options->overload, parsed.ruleset.find_table("bad"));
@@ -157,8 +157,8 @@ TEST(Parser, set_options_take_effect) {
   EXPECT_EQ(options.timeouts[Timeout::kAdaptiveEnd], 1200U);
   EXPECT_EQ(options.limits.states, 1000U);
   EXPECT_EQ(options.skip, 2U);
-  EXPECT_EQ(parsed.ruleset.rules.at(0).block_return, BlockReturn::kReturn);
-  EXPECT_EQ(parsed.ruleset.state_options_of(parsed.ruleset.rules.at(1))->max, 3U);
+  EXPECT_EQ(parsed.ruleset.rules[0].block_return, BlockReturn::kReturn);
+  EXPECT_EQ(parsed.ruleset.state_options_of(parsed.ruleset.rules[1])->max, 3U);
 }
 
 TEST(Parser, what_has_no_effect_is_a_warning_and_no_error) {
@@ -209,10 +209,29 @@ TEST(Parser, anchors_nest_and_may_be_loaded_from_files) {
               ElementsAre("anchor \"guests\" on lan all", "pass in all flags S/SA keep state", "anchor \"deep\" all",
                           "block drop out all", "anchor \"a\" in all", "block drop all", "anchor all",
                           "pass quick all no state", "block drop all"));
-  EXPECT_EQ(parsed.ruleset.rules[0].anchor_end, 4U);
-  EXPECT_EQ(parsed.ruleset.rules[2].anchor_end, 4U);
+  EXPECT_EQ(parsed.ruleset.anchors[parsed.ruleset.rules[0].anchor].end, 4U);
+  EXPECT_EQ(parsed.ruleset.anchors[parsed.ruleset.rules[2].anchor].rule, 2U);
+  EXPECT_EQ(parsed.ruleset.anchors[parsed.ruleset.rules[2].anchor].end, 4U);
   EXPECT_EQ(parsed.ruleset.anchor_path(parsed.ruleset.rules[3]), "guests/deep");
   EXPECT_EQ(parsed.ruleset.rules[8].parent, Rule::kNone);
+}
+
+TEST(Parser, anchors_nest_64_deep_whether_written_or_loaded) {
+  const auto nested = [](unsigned depth) {
+    std::string text;
+    for (unsigned i = 0; i < depth; ++i) text += "anchor {\n";
+    text += "pass\n";
+    for (unsigned i = 0; i < depth; ++i) text += "}\n";
+    return text;
+  };
+  MemoryFiles files;
+  Environment environment = two_ports();
+  environment.files = &files;
+  const std::string loads = "anchor guests\nload anchor guests from \"guests.pf\"\n";
+  files.files["guests.pf"] = nested(63);
+  EXPECT_THAT(errors_of(parse_text(loads, environment)), IsEmpty());
+  files.files["guests.pf"] = nested(64);
+  EXPECT_THAT(errors_of(parse_text(loads, environment)), ElementsAre(HasSubstr("anchors are nested more than 64 deep")));
 }
 
 TEST(Parser, every_error_is_found_and_shown_with_its_place) {

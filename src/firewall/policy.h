@@ -1,4 +1,10 @@
 // Policy: an immutable compiled rule set, what a snapshot holds and every worker reads. Made aside, swapped in whole.
+//
+// A policy in which one rule or one table is another is made in less than a millisecond, whatever there are of both: it
+// shares what did not change with the one it was made of, which goes on to be read. Changes add up, and each costs the
+// later ones and the lookups a little; folded() makes the same policy without any, at the cost of compiling it. Who
+// changes policies does that aside when wants_folding() (policy_editor.h); who does not pays for it now and then,
+// when the changes do not fit any more and the next one compiles all.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +17,10 @@
 #include "firewall/key_block.h"
 #include "firewall/match_key.h"
 #include "firewall/parser.h"
+#include "firewall/prefix_set.h"
 #include "firewall/ruleset.h"
 #include "firewall/table_overlay.h"
+#include "wire/ip_address.h"
 
 namespace ringplane::firewall {
 
@@ -26,6 +34,23 @@ class Policy {
   explicit Policy(Ruleset ruleset);
   Policy(const Policy&) = delete;
   Policy& operator=(const Policy&) = delete;
+
+  /// The policy with the rules of `piece` in place of rules [first, first + count): see with_rules() in
+  /// ruleset_change.h, whose errors it fails with.
+  [[nodiscard]] base::Result<std::shared_ptr<const Policy>> with_rules(std::size_t first, std::size_t count,
+                                                                       const Ruleset& piece) const;
+  /// The policy with other contents of a table: without the prefixes `removed`, then with the entries `added`, each
+  /// whatever its sign was. Fails if the table is const, or the tables would hold more than `set limit table-entries`.
+  [[nodiscard]] base::Result<std::shared_ptr<const Policy>> with_table_change(
+      TableId table, std::span<const wire::Prefix> removed, std::span<const TableEntry> added) const;
+  /// The policy with these contents of a table alone. Fails likewise; costs what there are entries.
+  [[nodiscard]] base::Result<std::shared_ptr<const Policy>> with_table_contents(
+      TableId table, std::span<const TableEntry> entries) const;
+
+  /// About half of the changes that fit have been made: the time to make a folded() one aside.
+  [[nodiscard]] bool wants_folding() const noexcept;
+  /// The same policy compiled as a whole.
+  [[nodiscard]] std::shared_ptr<const Policy> folded() const;
 
   [[nodiscard]] const Ruleset& ruleset() const noexcept { return ruleset_; }
   [[nodiscard]] const Options& options() const noexcept { return ruleset_.options; }
@@ -43,7 +68,14 @@ class Policy {
     classifier_.classify_block(block, decisions, overlay);
   }
 
+  /// For the functions above: of what another policy was compiled to.
+  template <class Change>
+  Policy(Ruleset ruleset, const Classifier& before, Change&& change)
+      : ruleset_(std::move(ruleset)), classifier_(ruleset_, before, std::forward<Change>(change)) {}
+
  private:
+  [[nodiscard]] base::Result<std::shared_ptr<const Policy>> with_table(TableId table, AddressTable addresses) const;
+
   Ruleset ruleset_;
   Classifier classifier_;
 };

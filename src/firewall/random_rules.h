@@ -63,6 +63,38 @@ class RandomRules {
     return key;
   }
 
+  /// One statement: a rule, or several by its lists.
+  std::string rule() {
+    constexpr std::array<std::string_view, 7> kActions = {
+        "pass", "pass", "block", "block return", "block drop", "match", "block return-icmp(host-unr)"};
+    const std::string_view action = pick(kActions);
+    std::string out = std::string(action) + way();
+    if (one_in(5)) out += one_in(2) ? " log" : " log (all)";
+    if (one_in(5)) out += " quick";
+    if (one_in(2)) out += interface();
+    const std::uint64_t kind = random_.below(5);
+    if (kind == 0) {
+      out += one_in(2) ? " inet proto icmp all icmp-type { echoreq, unreach code port-unr }"
+                       : " inet6 proto icmp6 from any to any icmp6-type echoreq";
+    } else {
+      constexpr std::array<std::string_view, 3> kTransports = {" proto tcp", " proto { tcp udp }", " proto udp"};
+      if (kind < 3) out += pick(kTransports);
+      if (kind == 3 && one_in(2)) out += " proto gre";
+      const wire::Family both = family();
+      out += " from " + host(both) + (kind < 3 && one_in(4) ? ports() : "");
+      out += " to " + host(both) + (kind < 3 && one_in(2) ? ports() : "");
+      if (kind < 3 && one_in(5)) out += one_in(2) ? " flags S/SA" : " flags any";
+    }
+    if (action == "pass" && one_in(3)) out += one_in(2) ? " no state" : " keep state (max 10)";
+    if (kind > 2 && one_in(10)) out += " fragment";
+    if (one_in(8)) out += " tos lowdelay";
+    if (action == "pass" && one_in(4)) out += " allow-opts";
+    if (one_in(8)) out += " tag " + tag();
+    if (one_in(8)) out += (one_in(3) ? " ! tagged " : " tagged ") + tag();
+    if (one_in(16)) out += " probability 50%";
+    return out + "\n";
+  }
+
  private:
   bool one_in(std::uint64_t n) { return random_.below(n) == 0; }
   template <std::size_t kCount>
@@ -183,37 +215,6 @@ class RandomRules {
         " port < 1024",   " port > 1024",     " port 22 >< 80",   " port 22 <> 443", " port <= 0",
         " port >= 65535", " port < 0",        " port 80:80",      " port 80 >< 81"};
     return std::string(pick(kPorts));
-  }
-
-  std::string rule() {
-    constexpr std::array<std::string_view, 7> kActions = {
-        "pass", "pass", "block", "block return", "block drop", "match", "block return-icmp(host-unr)"};
-    const std::string_view action = pick(kActions);
-    std::string out = std::string(action) + way();
-    if (one_in(5)) out += one_in(2) ? " log" : " log (all)";
-    if (one_in(5)) out += " quick";
-    if (one_in(2)) out += interface();
-    const std::uint64_t kind = random_.below(5);
-    if (kind == 0) {
-      out += one_in(2) ? " inet proto icmp all icmp-type { echoreq, unreach code port-unr }"
-                       : " inet6 proto icmp6 from any to any icmp6-type echoreq";
-    } else {
-      constexpr std::array<std::string_view, 3> kTransports = {" proto tcp", " proto { tcp udp }", " proto udp"};
-      if (kind < 3) out += pick(kTransports);
-      if (kind == 3 && one_in(2)) out += " proto gre";
-      const wire::Family both = family();
-      out += " from " + host(both) + (kind < 3 && one_in(4) ? ports() : "");
-      out += " to " + host(both) + (kind < 3 && one_in(2) ? ports() : "");
-      if (kind < 3 && one_in(5)) out += one_in(2) ? " flags S/SA" : " flags any";
-    }
-    if (action == "pass" && one_in(3)) out += one_in(2) ? " no state" : " keep state (max 10)";
-    if (kind > 2 && one_in(10)) out += " fragment";
-    if (one_in(8)) out += " tos lowdelay";
-    if (action == "pass" && one_in(4)) out += " allow-opts";
-    if (one_in(8)) out += " tag " + tag();
-    if (one_in(8)) out += (one_in(3) ? " ! tagged " : " tagged ") + tag();
-    if (one_in(16)) out += " probability 50%";
-    return out + "\n";
   }
 
   base::Random random_;

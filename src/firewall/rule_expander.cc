@@ -140,7 +140,7 @@ class Expansion {
       failed_ = true;
       return;
     }
-    if (statement_.is_anchor) rule.anchor_end = static_cast<std::uint32_t>(statement_.body.size() + 1);
+    if (statement_.is_anchor) rule.anchor = static_cast<std::uint32_t>(statement_.body.size());
     rules_.push_back(rule);
     rules_.insert(rules_.end(), statement_.body.begin(), statement_.body.end());
     draft_.rules_made += 1 + statement_.body.size();

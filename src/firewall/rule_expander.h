@@ -42,11 +42,11 @@ struct RuleStatement {
   bool return_is_icmp6 = false;
   bool state_given = false;
   bool is_anchor = false;
-  std::vector<Rule> body;  ///< of an anchor; anchor_end relative, see below
+  std::vector<Rule> body;  ///< of an anchor
 };
 
-/// Appends the rules of `statement` to `rules`. Until the whole ruleset is finished, anchor_end counts from the anchor
-/// itself: 1 + number of rules inside. Reports combinations that contradict themselves.
+/// Appends the rules of `statement` to `rules`. Until the whole ruleset is finished, Rule::anchor of an anchor is the
+/// number of rules inside. Reports combinations that contradict themselves.
 void expand(RulesetDraft& draft, const RuleStatement& statement, std::vector<Rule>& rules);
 
 }  // namespace ringplane::firewall

@@ -41,10 +41,12 @@ std::optional<TagId> Ruleset::find_tag(std::string_view name) const noexcept {
 
 std::string Ruleset::anchor_path(const Rule& rule) const {
   std::string path;
-  for (std::uint32_t at = rule.parent; at != Rule::kNone; at = rules[at].parent) {
+  for (std::uint32_t at = rule.parent; at != Rule::kNone;) {
+    const Rule& anchor = rules[anchors[at].rule];
     const std::string_view name =
-        rules[at].anchor_name == Rule::kNone ? std::string_view("_") : std::string_view(names[rules[at].anchor_name]);
+        anchor.anchor_name == Rule::kNone ? std::string_view("_") : std::string_view(names[anchor.anchor_name]);
     path = path.empty() ? std::string(name) : fmt::format("{}/{}", name, path);
+    at = anchor.parent;
   }
   return path;
 }

@@ -1,17 +1,26 @@
 // The ruleset as values: what a pf.conf says after macros, lists, includes and anchors are expanded. Rules stand in the
 // order of evaluation, each with one address, one port range, one protocol; nothing here points into the text.
 //
-// Anchors are laid out flat: the rule of the anchor itself (`anchor_end` != 0) is followed by the rules inside it, up
-// to index `anchor_end`. If the anchor's own conditions fail, evaluation goes on at `anchor_end`.
+// Anchors are laid out flat: the rule of the anchor itself is followed by the rules inside it, up to Anchor::end. If the
+// anchor's own conditions fail, evaluation goes on there.
+//
+// What a ruleset is made of is shared between versions of it: a copy costs little, and so does a copy in which one rule
+// or table is another (ruleset_change.h). Rules know nothing of their own position, so that they need not change when
+// others come and go before them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
+#include "base/piece_list.h"
 #include "firewall/match_key.h"
 #include "firewall/table.h"
 #include "firewall/table_overlay.h"
@@ -136,12 +145,12 @@ struct Rule {
   std::uint32_t interface_name = kNone;  ///< in Ruleset::names, as written
   std::uint32_t label = kNone;           ///< in Ruleset::names, macros expanded
   std::uint32_t state_options = kNone;   ///< in Ruleset::state_options
-  std::uint32_t parent = kNone;          ///< the anchor's rule this one stands in; kNone: the main ruleset
-  std::uint32_t anchor_end = 0;          ///< != 0: this is an anchor, see above
+  std::uint32_t parent = kNone;          ///< in Ruleset::anchors: which this one stands in; kNone: the main ruleset
+  std::uint32_t anchor = kNone;          ///< in Ruleset::anchors, of the rule of an anchor itself
   std::uint32_t anchor_name = kNone;     ///< in Ruleset::names; kNone: unnamed
   Location where{};
 
-  [[nodiscard]] bool is_anchor() const noexcept { return anchor_end != 0; }
+  [[nodiscard]] bool is_anchor() const noexcept { return anchor != kNone; }
 };
 
 struct Table {
@@ -154,6 +163,49 @@ struct Table {
   std::string contents{};   ///< as pfctl would print it after the name and attributes
   AddressTable addresses{};
   Location where{};
+};
+
+/// Where an anchor is: positions in Ruleset::rules.
+struct Anchor {
+  std::uint32_t rule = 0;  ///< of the anchor itself
+  std::uint32_t end = 0;   ///< behind the last rule inside it
+};
+
+/// The tables of a ruleset, each shared with other versions that have the same.
+class TableList {
+ public:
+  class Iterator {
+   public:
+    using iterator_category = std::forward_iterator_tag;
+    using value_type = Table;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const Table*;
+    using reference = const Table&;
+    Iterator() = default;
+    explicit Iterator(const std::shared_ptr<const Table>* at) noexcept : at_(at) {}
+    const Table& operator*() const noexcept { return **at_; }
+    const Table* operator->() const noexcept { return at_->get(); }
+    Iterator& operator++() noexcept {
+      ++at_;
+      return *this;
+    }
+    Iterator operator++(int) noexcept { return Iterator(at_++); }
+    bool operator==(const Iterator&) const noexcept = default;
+
+   private:
+    const std::shared_ptr<const Table>* at_ = nullptr;
+  };
+  [[nodiscard]] std::size_t size() const noexcept { return tables_.size(); }
+  [[nodiscard]] bool empty() const noexcept { return tables_.empty(); }
+  [[nodiscard]] const Table& operator[](TableId id) const noexcept { return *tables_[id]; }
+  [[nodiscard]] const Table& front() const noexcept { return *tables_.front(); }
+  [[nodiscard]] Iterator begin() const noexcept { return Iterator(tables_.data()); }
+  [[nodiscard]] Iterator end() const noexcept { return Iterator(tables_.data() + tables_.size()); }
+  void push_back(Table table) { tables_.push_back(std::make_shared<const Table>(std::move(table))); }
+  void replace(TableId id, Table table) { tables_[id] = std::make_shared<const Table>(std::move(table)); }
+
+ private:
+  std::vector<std::shared_ptr<const Table>> tables_;
 };
 
 /// `set limit`: how many of each there may be.
@@ -178,14 +230,15 @@ struct Options {
 };
 
 struct Ruleset {
-  std::vector<Rule> rules;
-  std::vector<Table> tables;
-  std::vector<StateOptions> state_options;
-  std::vector<std::string> names;       ///< interned: interfaces, labels, anchors
-  std::vector<std::string> tags;        ///< [0] is "", the missing tag
+  base::PieceList<Rule> rules;
+  std::vector<Anchor> anchors;  ///< each behind the one it stands in
+  TableList tables;
+  base::PieceList<StateOptions> state_options;
+  base::PieceList<std::string> names;   ///< interfaces, labels, anchors
+  base::PieceList<std::string> tags;    ///< [0] is "", the missing tag
   std::vector<std::string> port_names;  ///< by PortId; "" where the id is not used
   bool ports_are_complete = false;      ///< there are no ports but these
-  std::vector<std::string> files;       ///< by Location::file
+  base::PieceList<std::string> files;   ///< by Location::file
   Options options;
 
   [[nodiscard]] const Rule& rule(base::RuleId id) const noexcept { return rules[id.value]; }

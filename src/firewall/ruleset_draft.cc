@@ -162,18 +162,18 @@ std::vector<KnownPort::Address> RulesetDraft::addresses_of(std::string_view name
 
 TableId RulesetDraft::named_table(std::string_view name, Location where) {
   if (name.empty() || name.size() > 31) fail(where, "a table's name has 1 to 31 characters");
-  const auto [found, is_new] = table_index_.try_emplace(std::string(name), static_cast<TableId>(ruleset.tables.size()));
+  const auto [found, is_new] = table_index_.try_emplace(std::string(name), static_cast<TableId>(tables.size()));
   if (is_new) {
-    ruleset.tables.push_back({.name = std::string(name), .where = where});
+    tables.push_back({.name = std::string(name), .where = where});
     table_entries_.emplace_back();
   }
   return found->second;
 }
 
 TableId RulesetDraft::unnamed_table(const std::string& text, const std::vector<wire::Prefix>& prefixes) {
-  const auto [found, is_new] = table_index_.try_emplace(" " + text, static_cast<TableId>(ruleset.tables.size()));
+  const auto [found, is_new] = table_index_.try_emplace(" " + text, static_cast<TableId>(tables.size()));
   if (is_new) {
-    ruleset.tables.push_back({.name = text, .is_named = false, .is_defined = true});
+    tables.push_back({.name = text, .is_named = false, .is_defined = true});
     std::vector<TableEntry>& entries = table_entries_.emplace_back();
     for (const wire::Prefix& prefix : prefixes) entries.push_back({.prefix = prefix});
   }
@@ -185,14 +185,14 @@ void RulesetDraft::add_entries(TableId table, const std::vector<TableEntry>& ent
 }
 
 void RulesetDraft::close_tables() {
-  std::vector<bool> is_overload_target(ruleset.tables.size());
+  std::vector<bool> is_overload_target(tables.size());
   for (const StateOptions& options : ruleset.state_options) {
     if (options.overload != kNoTable) is_overload_target[options.overload] = true;
   }
   std::size_t named = 0;
   std::size_t entries = 0;
-  for (std::size_t i = 0; i < ruleset.tables.size(); ++i) {
-    Table& table = ruleset.tables[i];
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    Table& table = tables[i];
     table.addresses = AddressTable::build(table_entries_[i]);
     if (!table.is_named) continue;
     ++named;
@@ -211,6 +211,7 @@ void RulesetDraft::close_tables() {
       report(Severity::kWarning, table.where, fmt::format("table <{}> is never defined: it is empty", table.name));
     }
   }
+  for (Table& table : tables) ruleset.tables.push_back(std::move(table));
 }
 
 void RulesetDraft::check_rule_limit(std::size_t more, Location where) {

@@ -57,7 +57,7 @@ class RulesetDraft {
   /// For one rule's `(interface)` or address range; equal texts share one table.
   [[nodiscard]] TableId unnamed_table(const std::string& text, const std::vector<wire::Prefix>& prefixes);
   void add_entries(TableId table, const std::vector<TableEntry>& entries);
-  /// Compiles the tables, checks that they are within `set limit`.
+  /// Compiles the tables into the ruleset, checks that they are within `set limit`.
   void close_tables();
 
   /// More rules than this after expansion are an error.
@@ -65,6 +65,7 @@ class RulesetDraft {
 
   Environment environment;
   Ruleset ruleset;
+  std::vector<Table> tables{};  ///< until close_tables()
   MacroTable macros;
   std::deque<std::string> words;
   std::vector<LoadedAnchor> loaded_anchors;

@@ -22,15 +22,19 @@ class AddressTable {
   [[nodiscard]] static AddressTable build(std::span<const TableEntry> entries);
 
   /// The prefix is in it, with the sign of `entry`, whatever its sign was. The cost grows with change_count() only.
-  [[nodiscard]] AddressTable with(const TableEntry& entry) const;
+  [[nodiscard]] AddressTable with(const TableEntry& entry) const { return changed({}, {&entry, 1}); }
   /// The prefix is not in it, with either sign. Likewise.
-  [[nodiscard]] AddressTable without(const wire::Prefix& prefix) const;
+  [[nodiscard]] AddressTable without(const wire::Prefix& prefix) const { return changed({&prefix, 1}, {}); }
+  /// Without the prefixes `removed`, then with the entries `added`; of two for the same prefix the negated one counts.
+  [[nodiscard]] AddressTable changed(std::span<const wire::Prefix> removed, std::span<const TableEntry> added) const;
   /// Changes since it was built as a whole. Every lookup pays for there being any; about 4,000 cost a millisecond to
   /// change further, so who has made a thousand should take a folded() table, made aside.
   [[nodiscard]] std::size_t change_count() const noexcept { return added_.size() + removed_.size(); }
   /// The same contents built as a whole; costs what build() costs.
   [[nodiscard]] AddressTable folded() const;
 
+  /// In no order.
+  [[nodiscard]] std::vector<TableEntry> entries() const;
   [[nodiscard]] bool contains(wire::Family family, const wire::IpAddress& address) const noexcept;
   /// Number of different prefixes.
   [[nodiscard]] std::size_t size() const noexcept { return base_size() + added_.size() - removed_.size(); }
@@ -42,7 +46,6 @@ class AddressTable {
  private:
   [[nodiscard]] std::size_t base_size() const noexcept { return base_ == nullptr ? 0 : base_->size(); }
   [[nodiscard]] bool base_has(const TableEntry& entry) const noexcept { return base_ != nullptr && base_->has(entry); }
-  [[nodiscard]] AddressTable changed(std::span<const TableEntry> added, std::span<const TableEntry> removed) const;
 
   std::shared_ptr<const PrefixSet> base_;
   PrefixSet added_;    // never what the base has and is not removed

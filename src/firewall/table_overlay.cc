@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
+#include <span>
 
 #include "base/hash.h"
 #include "wire/ip_address.h"
@@ -49,6 +50,18 @@ void TableOverlay::clear() noexcept {
   if (size_ == 0) return;
   size_ = 0;
   if (++epoch_ == 0) std::ranges::fill(slots_, Slot{});
+}
+
+std::size_t TableOverlay::tables_of(const wire::HostAddress& host, std::span<TableId> tables) const noexcept {
+  std::size_t count = 0;
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t at = home(slot_of(0, host.family, host.address)); !is_free(slots_[at]); at = (at + 1) & mask) {
+    const Slot& slot = slots_[at];
+    if (slot.address != host.address || slot.family != host.family) continue;
+    if (count < tables.size()) tables[count] = slot.table;
+    ++count;
+  }
+  return count;
 }
 
 bool TableOverlay::contains(TableId table, wire::Family family, const wire::IpAddress& address) const noexcept {

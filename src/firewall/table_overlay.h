@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/hash.h"
@@ -28,6 +29,8 @@ class TableOverlay {
   /// Forgets all, in constant time: a reload comes here between two bursts. (Once in 65,536 calls it walks the slots.)
   void clear() noexcept;
   [[nodiscard]] bool contains(TableId table, wire::Family family, const wire::IpAddress& address) const noexcept;
+  /// Which tables hold the address here: as many of them as fit go into `tables`; returns how many there are.
+  std::size_t tables_of(const wire::HostAddress& host, std::span<TableId> tables) const noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t limit() const noexcept { return limit_; }
   [[nodiscard]] std::size_t memory_bytes() const noexcept { return slots_.size() * sizeof(Slot); }
@@ -42,8 +45,10 @@ class TableOverlay {
     [[nodiscard]] bool operator==(const Slot& other) const noexcept = default;
   };
   static_assert(sizeof(Slot) == 24);
+  /// Of the address alone, so that all tables that hold it are found in one run of slots.
   [[nodiscard]] std::size_t home(const Slot& slot) const noexcept {
-    return base::keyed_hash<24>(&slot, secret_) & (slots_.size() - 1);
+    const Slot hashed{.address = slot.address, .table = 0, .family = slot.family};
+    return base::keyed_hash<24>(&hashed, secret_) & (slots_.size() - 1);
   }
   [[nodiscard]] Slot slot_of(TableId table, wire::Family family, const wire::IpAddress& address) const noexcept {
     return {.address = address, .table = table, .family = family, .epoch = epoch_};

@@ -33,17 +33,17 @@ void StatementReader::read_table() {
   const Token start = take();
   if (anchor_depth_ > 0) fail(start, "not yet: tables inside anchors; define the table in the main ruleset");
   const TableId id = read_table_name();
-  Table& table = draft_.ruleset.tables[id];
+  Table& table = draft_.tables[id];
   if (table.is_defined) fail(start, fmt::format("table <{}> is defined twice", table.name));
   table.is_defined = true;
   table.where = start.where;
   while (!token_.ends_statement()) {
     if (take_if("persist")) {
-      draft_.ruleset.tables[id].is_persist = true;
+      draft_.tables[id].is_persist = true;
     } else if (take_if("const")) {
-      draft_.ruleset.tables[id].is_const = true;
+      draft_.tables[id].is_const = true;
     } else if (take_if("counters")) {
-      draft_.ruleset.tables[id].has_counters = true;
+      draft_.tables[id].has_counters = true;
     } else if (token_.is("file")) {
       read_table_file(id);
     } else if (take_if("{")) {
@@ -60,7 +60,7 @@ void StatementReader::read_table() {
       }
       --list_depth_;
       take();
-      std::string& text = draft_.ruleset.tables[id].contents;
+      std::string& text = draft_.tables[id].contents;
       if (text.ends_with(" }")) {
         text.resize(text.size() - 2);  // pfctl prints neighbouring lists as one
       } else {
@@ -79,7 +79,7 @@ void StatementReader::read_table() {
 void StatementReader::read_table_file(TableId table) {
   take();
   const Token path = take_text("the file's name");
-  draft_.ruleset.tables[table].contents += fmt::format(" file \"{}\"", path.text);
+  draft_.tables[table].contents += fmt::format(" file \"{}\"", path.text);
   const std::uint32_t file = draft_.add_source(draft_.read_file(path.text, path.where));
   const std::string_view text = draft_.source(file).text;
   std::vector<TableEntry> entries;
