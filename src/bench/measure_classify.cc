@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <memory>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -12,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "base/random.h"
 #include "base/result.h"
 #include "bench/classbench.h"
 #include "bench/report.h"
@@ -22,6 +25,7 @@
 #include "firewall/key_block.h"
 #include "firewall/match_key.h"
 #include "firewall/policy.h"
+#include "firewall/ruleset.h"
 #include "wire/ip_address.h"
 #include "wire/packet.h"
 
@@ -65,6 +69,20 @@ void look_up_all(const firewall::Policy& policy, std::span<const firewall::KeyBl
   }
 }
 
+/// The same policy by way of changes: each replaces a rule by what the rule says.
+base::Result<std::shared_ptr<const firewall::Policy>> changed(std::shared_ptr<const firewall::Policy> policy,
+                                                              std::uint32_t changes) {
+  base::Random random(changes);
+  for (std::uint32_t i = 0; i < changes; ++i) {
+    const std::size_t first = random.below(policy->rule_count());
+    const std::string text = firewall::text_of(policy->ruleset(), policy->ruleset().rules[first]) + "\n";
+    auto made = with_rules_of_text(*policy, first, 1, text);
+    if (!made) return std::unexpected(std::move(made.error()));
+    policy = std::move(*made);
+  }
+  return policy;
+}
+
 double rounded(double value) {
   return std::round(value * 1000) / 1000;
 }
@@ -76,7 +94,9 @@ base::Result<nlohmann::ordered_json> measure_classify(const ClassifyOptions& opt
   if (!source) return std::unexpected(std::move(source.error()));
   const auto trace = find_trace(options.trace, *source);
   if (!trace) return std::unexpected(trace.error());
-  const auto policy = policy_of(source->name, source->pf_conf);
+  auto compiled = policy_of(source->name, source->pf_conf);
+  if (!compiled) return std::unexpected(std::move(compiled.error()));
+  const auto policy = changed(std::move(*compiled), options.changes);
   if (!policy) return std::unexpected(policy.error());
 
   const std::vector<firewall::KeyBlock> blocks = blocks_of(*trace);
@@ -103,6 +123,7 @@ base::Result<nlohmann::ordered_json> measure_classify(const ClassifyOptions& opt
   const Spread spread = spread_of(std::move(rates));
   nlohmann::ordered_json report{{"bench", "classify"}, {"rules", options.rules}, {"trace", options.trace}};
   report["rule_count"] = (*policy)->rule_count();
+  report["changes"] = options.changes;
   report["headers"] = decisions.size();
   report["mlookups_per_s"] = rounded(spread.median);
   report["mlookups_per_s_spread"] = json_of(spread);

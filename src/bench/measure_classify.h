@@ -13,6 +13,7 @@ namespace ringplane::bench {
 struct ClassifyOptions {
   std::string rules;  ///< see rule_source.h, likewise
   std::string trace = "u";
+  std::uint32_t changes = 0;  ///< rules that are replaced by themselves, one after the other, before it is measured
   std::uint32_t repetitions = 5;
   double seconds = 0.5;  ///< of each repetition at least
 };

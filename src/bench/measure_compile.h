@@ -1,4 +1,4 @@
-// From text to what workers read: how long a rule set and a large table take to load.
+// From text to what workers read: how long a rule set and a large table take to load, and to change.
 #pragma once
 
 #include <cstdint>

@@ -36,14 +36,24 @@ namespace {
 constexpr std::uint32_t kFrameRoomBytes = 2048;
 constexpr std::uint32_t kNeverSleep = 0xffff'ffff;
 
-}  // namespace
-
-base::Result<std::shared_ptr<const firewall::Policy>> policy_of(const std::string& name, const std::string& text) {
+firewall::ParseResult parse_for_rig(const std::string& name, const std::string& text) {
   firewall::Environment environment;
   environment.ports = {{.name = "lan", .id = kLan, .addresses = {}, .groups = {}},
                        {.name = "wan", .id = kWan, .addresses = {}, .groups = {}}};
   environment.ports_are_complete = true;
-  return firewall::Policy::create(firewall::parse({.name = name, .text = text}, environment));
+  return firewall::parse({.name = name, .text = text}, environment);
+}
+
+}  // namespace
+
+base::Result<std::shared_ptr<const firewall::Policy>> policy_of(const std::string& name, const std::string& text) {
+  return firewall::Policy::create(parse_for_rig(name, text));
+}
+
+base::Result<std::shared_ptr<const firewall::Policy>> with_rules_of_text(const firewall::Policy& policy,
+                                                                         std::size_t first, std::size_t count,
+                                                                         const std::string& text) {
+  return policy.with_rules(first, count, parse_for_rig("change", text));
 }
 
 void Endpoint::read_mail() {

@@ -35,6 +35,11 @@ inline constexpr base::PortId kWan{1};
 /// The rules of `text` (named `name` in messages) for the two ports of a rig; kBadConfiguration with all errors.
 [[nodiscard]] base::Result<std::shared_ptr<const firewall::Policy>> policy_of(const std::string& name,
                                                                               const std::string& text);
+/// The policy with the rules of `text` in place of rules [first, first + count).
+[[nodiscard]] base::Result<std::shared_ptr<const firewall::Policy>> with_rules_of_text(const firewall::Policy& policy,
+                                                                                       std::size_t first,
+                                                                                       std::size_t count,
+                                                                                       const std::string& text);
 
 struct RigOptions {
   std::uint32_t workers = 1;

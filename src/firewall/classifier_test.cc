@@ -171,6 +171,119 @@ TEST(Classifier, decides_as_the_linear_evaluator_among_thousands_of_rules_of_bot
   }
 }
 
+TEST(Classifier, walks_any_number_of_rules_that_tag_log_or_roll_dice_in_their_order) {
+  const std::uint64_t seed = seed_of_run();
+  SCOPED_TRACE("RINGPLANE_SEED=" + std::to_string(seed));
+  base::Random random(seed);
+  std::string text = "block all\n";
+  // Far more than are gathered at a time match every packet of their protocol.
+  for (int i = 0; i < 3'000; ++i) {
+    const std::string tag = "T" + std::to_string(random.below(6));
+    const std::string other = "T" + std::to_string(random.below(6));
+    const std::string host = " from 10.0.0." + std::to_string(random.below(4));
+    const std::string from = random.below(3) == 0 ? "" : host;
+    if (random.below(40) == 0) {
+      text += "anchor" + std::string(random.below(2) == 0 ? " quick" : "") + from + " tagged " + tag + " {\n  pass" +
+              from + " tag " + other + "\n  match log" + from + "\n}\n";
+      continue;
+    }
+    switch (random.below(4)) {
+      case 0: text += "match in proto tcp" + from + " tagged " + tag + " tag " + other + "\n"; break;
+      case 1: text += "pass in" + from + " probability 20% tag " + tag + "\n"; break;
+      case 2: text += "match log proto udp" + from + "\n"; break;
+      default: text += (random.below(500) == 0 ? "pass quick" : "pass") + from + " ! tagged " + tag + "\n"; break;
+    }
+  }
+  ParseResult parsed = parse({.name = "walked", .text = text}, three_ports());
+  ASSERT_TRUE(parsed.ok()) << errors_of(parsed);
+  Classifier classifier(parsed.ruleset);
+  std::vector<MatchKey> keys;
+  for (int i = 0; i < 300; ++i) {
+    keys.push_back({.source = wire::IpAddress::from_ipv4(0x0a000000 + static_cast<std::uint32_t>(random.below(5))),
+                    .destination = wire::IpAddress::from_ipv4(0x0a000001),
+                    .port = base::PortId{0},
+                    .way = random.below(4) == 0 ? Way::kOut : Way::kIn,
+                    .family = wire::Family::kIpv4,
+                    .protocol = static_cast<std::uint8_t>(random.below(2) == 0 ? 6 : 17),
+                    .tcp_flags = 0x02,
+                    .tag = static_cast<TagId>(random.below(parsed.ruleset.tags.size())),
+                    .random = static_cast<std::uint32_t>(random())});
+  }
+  Agreement agreement;
+  compare(parsed.ruleset, classifier, keys, nullptr, agreement);
+}
+
+/// Tables of networks that hold each other, some taken out again; `many` are the tables that hold 10.9.0.0/16.
+std::string rules_of_tables(std::size_t tables, std::size_t many, base::Random& random) {
+  std::string text = "set limit tables 20000\n";
+  const auto network = [&random] {
+    const std::string host = std::to_string(random.below(6)) + "." + std::to_string(random.below(6));
+    if (random.below(4) == 0) return "2001:db8:" + std::to_string(random.below(9)) + "::/48";
+    return "10." + host + ".0/" + std::to_string(14 + random.below(11));
+  };
+  for (std::size_t i = 0; i < tables; ++i) {
+    text += "table <t" + std::to_string(i) + "> { " + (i < many ? "10.9.0.0/16 " : "");
+    for (std::uint64_t n = random.below(4); n > 0; --n) text += (random.below(3) == 0 ? "!" : "") + network() + " ";
+    text += "}\n";
+  }
+  text += "block all\n";
+  for (std::size_t i = 0; i < tables; ++i) {
+    const std::string name = "<t" + std::to_string(i) + ">";
+    const std::string other = " <t" + std::to_string(random.below(tables)) + ">";
+    text += random.below(3) == 0 ? "block quick" : "pass";
+    switch (random.below(5)) {
+      case 0: text += " from any to " + name; break;
+      case 1: text += " from " + name + " to" + (random.below(2) == 0 ? " !" : "") + other; break;
+      case 2: text += " proto tcp from " + name + " to any port 80"; break;
+      default: text += " from " + name; break;
+    }
+    text += random.below(8) == 0 ? " tag A\n" : "\n";
+  }
+  return text;
+}
+
+TEST(Classifier, tells_rules_apart_by_the_tables_that_hold_an_address) {
+  const std::uint64_t seed = seed_of_run();
+  SCOPED_TRACE("RINGPLANE_SEED=" + std::to_string(seed));
+  base::Random random(seed);
+  for (const std::size_t tables : {60U, 400U}) {
+    for (const std::size_t many : {0U, 10U, 50U, 300U}) {
+      const std::string text = rules_of_tables(tables, many, random);
+      ParseResult parsed = parse({.name = "tables", .text = text}, three_ports());
+      ASSERT_TRUE(parsed.ok()) << errors_of(parsed);
+      Classifier classifier(parsed.ruleset);
+      const auto address = [&random](bool wide) {
+        wire::IpAddress made = wire::IpAddress::from_ipv4(
+            0x0a000000 + static_cast<std::uint32_t>((random.below(5) == 0 ? 9 : random.below(6)) << 16 |
+                                                    random.below(6) << 8 | random.below(2)));
+        if (wide) made = wire::parse_host_address("2001:db8:" + std::to_string(random.below(9)) + "::1")->address;
+        return made;
+      };
+      std::vector<MatchKey> keys;
+      TableOverlay overlay(2'000, base::secret_from_seed(seed));
+      for (int i = 0; i < 300; ++i) {
+        const bool wide = random.below(4) == 0;
+        keys.push_back({.source = address(wide),
+                        .destination = address(wide),
+                        .destination_port = static_cast<std::uint16_t>(random.below(2) == 0 ? 80 : 81),
+                        .port = base::PortId{0},
+                        .family = wide ? wire::Family::kIpv6 : wire::Family::kIpv4,
+                        .protocol = 6,
+                        .tcp_flags = 0x02});
+        // The first address is in more tables than there is room for.
+        for (std::uint64_t n = i == 0 ? 200 : random.below(3); n > 0; --n) {
+          (void)overlay.insert(static_cast<TableId>(random.below(tables)),
+                               {.family = keys.back().family, .address = keys.back().source});
+        }
+      }
+      Agreement agreement;
+      compare(parsed.ruleset, classifier, keys, nullptr, agreement);
+      compare(parsed.ruleset, classifier, keys, &overlay, agreement);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
 TEST(Classifier, finds_one_rule_among_many_that_differ_by_address_and_port) {
   std::string text = "block all\n";
   for (unsigned i = 0; i < 20'000; ++i) {

@@ -38,6 +38,23 @@ std::size_t pieces_of(const Ruleset& ruleset) noexcept {
                    ruleset.tags.pieces().size()});
 }
 
+/// Whether the tables of `old` have the same contents in `now`; there, a piece may have defined one that was only named.
+bool begins_alike(const TableList& now, const TableList& old) noexcept {
+  for (TableId id = 0; id < old.size(); ++id) {
+    if (&now[id] != &old[id]) return false;
+  }
+  return true;
+}
+
+base::Result<void> check(const ParseResult& parsed) {
+  if (parsed.ok()) return {};
+  std::string errors;
+  for (const Diagnostic& diagnostic : parsed.diagnostics) {
+    if (diagnostic.severity == Severity::kError) errors += (errors.empty() ? "" : "\n") + render(diagnostic);
+  }
+  return base::fail(std::move(errors), base::ErrorKind::kBadConfiguration);
+}
+
 }  // namespace
 
 // An index is made of rules in one piece, so that others can say how they differ from it.
@@ -45,13 +62,7 @@ Policy::Policy(Ruleset ruleset)
     : ruleset_(ruleset.rules.pieces().size() > 1 || pieces_of(ruleset) > 1 ? compacted(ruleset) : std::move(ruleset)), classifier_(ruleset_) {}
 
 base::Result<std::shared_ptr<const Policy>> Policy::create(ParseResult parsed) {
-  if (!parsed.ok()) {
-    std::string errors;
-    for (const Diagnostic& diagnostic : parsed.diagnostics) {
-      if (diagnostic.severity == Severity::kError) errors += (errors.empty() ? "" : "\n") + render(diagnostic);
-    }
-    return base::fail(std::move(errors), base::ErrorKind::kBadConfiguration);
-  }
+  if (auto ok = check(parsed); !ok) return std::unexpected(std::move(ok.error()));
   return std::make_shared<const Policy>(std::move(parsed.ruleset));
 }
 
@@ -62,11 +73,14 @@ std::shared_ptr<const Policy> Policy::pass_all() {
 }
 
 base::Result<std::shared_ptr<const Policy>> Policy::with_rules(std::size_t first, std::size_t count,
-                                                               const Ruleset& piece) const {
-  auto changed = firewall::with_rules(ruleset_, first, count, piece);
+                                                               const ParseResult& piece) const {
+  if (auto ok = check(piece); !ok) return std::unexpected(std::move(ok.error()));
+  auto changed = firewall::with_rules(ruleset_, first, count, piece.ruleset);
   if (!changed) return std::unexpected(std::move(changed.error()));
   auto changes = RuleChanges::fit(changed->rules, classifier_.index());
-  if (changes == nullptr || pieces_of(*changed) > kMaxPieces) return std::make_shared<const Policy>(std::move(*changed));
+  if (changes == nullptr || pieces_of(*changed) > kMaxPieces || !begins_alike(changed->tables, ruleset_.tables)) {
+    return std::make_shared<const Policy>(std::move(*changed));
+  }
   return std::make_shared<const Policy>(std::move(*changed), classifier_, std::move(changes));
 }
 

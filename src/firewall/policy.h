@@ -36,9 +36,9 @@ class Policy {
   Policy& operator=(const Policy&) = delete;
 
   /// The policy with the rules of `piece` in place of rules [first, first + count): see with_rules() in
-  /// ruleset_change.h, whose errors it fails with.
+  /// ruleset_change.h, whose errors it fails with, and with those of the parse.
   [[nodiscard]] base::Result<std::shared_ptr<const Policy>> with_rules(std::size_t first, std::size_t count,
-                                                                       const Ruleset& piece) const;
+                                                                       const ParseResult& piece) const;
   /// The policy with other contents of a table: without the prefixes `removed`, then with the entries `added`, each
   /// whatever its sign was. Fails if the table is const, or the tables would hold more than `set limit table-entries`.
   [[nodiscard]] base::Result<std::shared_ptr<const Policy>> with_table_change(

@@ -37,7 +37,7 @@ std::uint64_t seed_of_run() {
   return given != nullptr ? std::strtoull(given, nullptr, 0) : base::os_random_seed();
 }
 
-Ruleset parsed(const std::string& text) {
+ParseResult parsed(const std::string& text) {
   Environment environment{.ports_are_complete = true};
   for (const char* name : {"lan", "wan", "dmz"}) {
     environment.ports.push_back(
@@ -47,11 +47,11 @@ Ruleset parsed(const std::string& text) {
   std::string errors;
   for (const Diagnostic& diagnostic : result.diagnostics) errors += render(diagnostic) + "\n";
   EXPECT_TRUE(result.ok()) << errors << text;
-  return std::move(result.ruleset);
+  return result;
 }
 
 std::shared_ptr<const Policy> policy_of(const std::string& text) {
-  return std::make_shared<const Policy>(parsed(text));
+  return std::make_shared<const Policy>(parsed(text).ruleset);
 }
 
 std::vector<std::string> texts_of(const Ruleset& ruleset) {
@@ -122,11 +122,11 @@ TEST(Policy, decides_as_the_linear_evaluator_after_any_changes_of_rules_and_tabl
         SCOPED_TRACE("rules " + std::to_string(step.first) + " and " + std::to_string(step.count) + " more are now " +
                      step.text);
         const std::vector<std::string> before = texts_of(policy->ruleset());
-        const Ruleset piece = parsed(step.text);
+        const ParseResult piece = parsed(step.text);
         auto made = policy->with_rules(step.first, step.count, piece);
         ASSERT_TRUE(made) << made.error().message;
         policy = *made;
-        ASSERT_EQ(policy->rule_count(), before.size() - step.count + piece.rules.size());
+        ASSERT_EQ(policy->rule_count(), before.size() - step.count + piece.ruleset.rules.size());
         const std::vector<std::string> after = texts_of(policy->ruleset());
         ASSERT_TRUE(std::equal(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(step.first), after.begin()));
         ASSERT_TRUE(std::equal(before.begin() + static_cast<std::ptrdiff_t>(step.first + step.count), before.end(),
@@ -152,6 +152,129 @@ TEST(Policy, decides_as_the_linear_evaluator_after_any_changes_of_rules_and_tabl
     for (const auto& [version, texts] : older) ASSERT_EQ(texts_of(version->ruleset()), texts);
   }
   EXPECT_GE(changed_in_place, 1000U) << "most changes compile everything: the test shows little";
+}
+
+/// More tables than are remembered as changed, more changes than fit into one, and a table that grows from nothing.
+TEST(Policy, tables_that_rules_are_found_by_may_change_without_end) {
+  const std::uint64_t seed = seed_of_run();
+  SCOPED_TRACE("RINGPLANE_SEED=" + std::to_string(seed));
+  base::Random random(seed);
+  constexpr std::size_t kTables = 100;
+  std::string text;
+  for (std::size_t i = 0; i < kTables; ++i) text += "table <t" + std::to_string(i) + "> persist\n";
+  for (std::size_t i = 0; i < kTables; ++i) text += "block in from <t" + std::to_string(i) + ">\n";
+  const std::shared_ptr<const Policy> first = policy_of(text);
+  std::shared_ptr<const Policy> policy = first;
+  std::vector<MatchKey> keys;
+  bool was_half_full = false;
+  for (int change = 0; change < 600; ++change) {
+    const std::size_t reach = change < 200 ? 5 : kTables;
+    const auto table = static_cast<TableId>(random.below(reach));
+    std::vector<TableEntry> entries;
+    for (std::uint64_t n = random.below(40); n > 0; --n) {
+      const auto host = wire::IpAddress::from_ipv4(0x0a000000 + static_cast<std::uint32_t>(random.below(1'000)));
+      entries.push_back({.prefix = wire::Prefix::of(wire::Family::kIpv4, host, 32), .negated = false});
+    }
+    std::vector<wire::Prefix> gone;
+    for (const TableEntry& entry : policy->ruleset().tables[table].addresses.entries()) {
+      if (random.below(10) == 0) gone.push_back(entry.prefix);
+    }
+    auto made = change % 50 == 49 ? policy->with_table_contents(table, entries)
+                                  : policy->with_table_change(table, gone, entries);
+    ASSERT_TRUE(made) << made.error().message;
+    was_half_full |= (*made)->wants_folding();
+    policy = *made;
+    if (change % 20 != 19) continue;
+    keys.clear();
+    for (int i = 0; i < 100; ++i) {
+      keys.push_back({.source = wire::IpAddress::from_ipv4(0x0a000000 + static_cast<std::uint32_t>(random.below(1'000))),
+                      .destination = {},
+                      .port = base::PortId{0},
+                      .family = wire::Family::kIpv4,
+                      .protocol = 6});
+    }
+    expect_decides_as_linear(*policy, keys, nullptr);
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_TRUE(was_half_full);
+  for (const Table& table : first->ruleset().tables) EXPECT_EQ(table.addresses.size(), 0U);
+}
+
+TEST(Policy, a_table_that_rules_name_may_be_defined_later) {
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "block in from <t" + std::to_string(i) + ">\n";
+  const std::shared_ptr<const Policy> policy = policy_of(text);
+  const MatchKey key{.source = wire::IpAddress::from_ipv4(0x0a000001),
+                     .destination = {},
+                     .port = base::PortId{0},
+                     .family = wire::Family::kIpv4,
+                     .protocol = 6};
+  EXPECT_EQ(policy->classify(key, nullptr).action, Action::kPass);
+  const auto made = policy->with_rules(100, 0, parsed("table <t50> { 10.0.0.1 }\npass in from 10.0.0.2 to <t50>\n"));
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ((*made)->classify(key, nullptr).rule.value, 50U);
+}
+
+TEST(Policy, folds_by_itself_when_changes_do_not_fit_any_more) {
+  std::string text;
+  for (int i = 0; i < 2'000; ++i) text += "pass in from 10.0." + std::to_string(i / 250) + "." + std::to_string(i % 250) + "\n";
+  std::shared_ptr<const Policy> policy = policy_of(text);
+  std::size_t most = 0;
+  for (std::size_t i = 0; i < 2 * RuleChanges::kMaxAdded; ++i) {
+    auto made = policy->with_rules(2 * i, 1, parsed("block in label \"l" + std::to_string(i) + "\"\n"));
+    ASSERT_TRUE(made) << made.error().message;
+    policy = *made;
+    if (const RuleChanges* changes = policy->classifier().changes()) most = std::max(most, changes->count());
+  }
+  EXPECT_EQ(most, 2 * RuleChanges::kMaxAdded) << "one rule gone and one more for each";
+  EXPECT_EQ(policy->ruleset().label_of(policy->ruleset().rules[10]), "l5");
+}
+
+TEST(Policy, says_why_a_change_is_refused) {
+  const std::shared_ptr<const Policy> policy = policy_of(
+      "set limit table-entries 2\ntable <a> const { 10.0.0.1 }\ntable <b> persist\n"
+      "pass\nanchor in {\n  block\n}\nblock from { <a>, <b> }\n");
+  const auto error_of = [](const auto& made) { return made ? std::string("it was taken") : made.error().message; };
+  EXPECT_EQ(error_of(policy->with_rules(6, 0, parsed("pass\n"))), "there is no rule 6: there are 5 rules, counted from 0");
+  EXPECT_EQ(error_of(policy->with_rules(1, 1, parsed(""))),
+            "rule 1 is an anchor, which cannot be changed in running rules: reload them");
+  EXPECT_EQ(error_of(policy->with_rules(2, 2, parsed(""))),
+            "rules 2 and 3 stand in different anchors: change one after the other");
+  EXPECT_EQ(error_of(policy->with_rules(0, 0, parsed("anchor { pass\n}\n"))),
+            "an anchor cannot be added to running rules: reload them");
+  EXPECT_EQ(error_of(policy->with_rules(0, 0, parsed("set skip on lan\n"))),
+            "'set' has no place in a change of rules: reload them");
+  EXPECT_EQ(error_of(policy->with_rules(0, 0, parsed("table <a> { 10.0.0.9 }\n"))), "table <a> is defined already");
+  const std::vector<TableEntry> two = {{.prefix = *wire::parse_prefix("10.0.0.2")}, {.prefix = *wire::parse_prefix("10.0.0.3")}};
+  EXPECT_EQ(error_of(policy->with_table_change(0, {}, two)), "table <a> is const: it changes by a reload only");
+  EXPECT_EQ(error_of(policy->with_table_change(1, {}, two)),
+            "the tables hold more than 2 addresses: see 'set limit table-entries'");
+  EXPECT_EQ(error_of(policy->with_table_change(1, {}, std::span(two).first(1))), "it was taken");
+}
+
+TEST(Policy, new_rules_stand_where_they_are_put_and_bring_what_they_name) {
+  std::shared_ptr<const Policy> policy = policy_of(
+      "table <a> { 10.0.0.1 }\npass tag RED\nanchor inner in {\n  block tagged RED\n  pass\n}\npass out\n");
+  const auto change = [&policy](std::size_t first, std::size_t count, const std::string& text) {
+    auto made = policy->with_rules(first, count, parsed(text));
+    ASSERT_TRUE(made) << made.error().message;
+    policy = *made;
+  };
+  change(3, 0, "block from { <a>, <new> } tagged RED tag BLUE label \"one\"\n");
+  change(6, 1, "table <more> { 10.0.0.2 }\npass out from <more> keep state (max 7)\npass out to 10.0.0.0 - 10.0.0.5\n");
+  change(0, 0, "block\n");
+  EXPECT_EQ(texts_of(policy->ruleset()),
+            (std::vector<std::string>{":block drop all", ":pass all flags S/SA keep state tag RED",
+                                      ":anchor \"inner\" in all", "inner:block drop all tagged RED",
+                                      "inner:block drop from <a> to any label \"one\" tag BLUE tagged RED",
+                                      "inner:block drop from <new> to any label \"one\" tag BLUE tagged RED",
+                                      "inner:pass all flags S/SA keep state",
+                                      ":pass out from <more> to any flags S/SA keep state (max 7)",
+                                      ":pass out inet from any to 10.0.0.0 - 10.0.0.5 flags S/SA keep state"}));
+  EXPECT_EQ(policy->ruleset().anchors[0].rule, 2U);
+  EXPECT_EQ(policy->ruleset().anchors[0].end, 7U);
+  EXPECT_EQ(policy->ruleset().place_of(policy->ruleset().rules[7]), "pf.conf:2");
+  EXPECT_EQ(texts_of(policy->folded()->ruleset()), texts_of(policy->ruleset()));
 }
 
 }  // namespace

@@ -19,6 +19,9 @@ namespace {
 
 /// Rules of one key that stay in a table; more would make a walk over buckets of each lookup.
 constexpr std::uint32_t kCrowd = 48;
+/// Likewise of those that are not told by their record alone, such as many that name a table and nothing else: to check
+/// one costs several times as much.
+constexpr std::uint32_t kCrowdOfMore = 16;
 
 /// Of a second-level cache, about half.
 constexpr std::size_t kCacheBytes = std::size_t{512} << 10;
@@ -70,7 +73,8 @@ void RuleTables<Rule>::add_table(const Shape<kWords>& shape, std::span<const std
   for (std::size_t i = 0, first = 0; i < entries.size(); ++i) {
     const auto [hash, rule] = entries[i];
     if (hash != entries[first].hash) first = i;
-    if (i - first >= kCrowd || !put(table, hash, rule)) {
+    const std::uint32_t crowd = (rules_[rule].traits() & kMoreTrait) != 0 ? kCrowdOfMore : kCrowd;
+    if (i - first >= crowd || !put(table, hash, rule)) {
       crowded.push_back(rule);
       continue;
     }
