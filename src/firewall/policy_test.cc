@@ -22,6 +22,7 @@
 #include "firewall/linear.h"
 #include "firewall/match_key.h"
 #include "firewall/parser.h"
+#include "firewall/policy_editor.h"
 #include "firewall/random_rules.h"
 #include "firewall/rule_changes.h"
 #include "firewall/ruleset.h"
@@ -152,6 +153,43 @@ TEST(Policy, decides_as_the_linear_evaluator_after_any_changes_of_rules_and_tabl
     for (const auto& [version, texts] : older) ASSERT_EQ(texts_of(version->ruleset()), texts);
   }
   EXPECT_GE(changed_in_place, 1000U) << "most changes compile everything: the test shows little";
+}
+
+TEST(PolicyEditor, folds_aside_and_repeats_what_was_changed_meanwhile) {
+  const std::uint64_t seed = seed_of_run();
+  SCOPED_TRACE("RINGPLANE_SEED=" + std::to_string(seed));
+  base::Random random(seed);
+  RandomRules rules(seed);
+  PolicyEditor editor(policy_of(rules.text(300)));
+  std::shared_ptr<const Policy> alone = editor.policy();  // without ever being folded aside
+  std::size_t folded = 0;
+  for (int change = 0; change < 600; ++change) {
+    // Left alone for a while, so that changes do pile up behind it.
+    if (editor.is_folding() && random.below(20) == 0) {
+      editor.finish_folding();
+      ASSERT_EQ(texts_of(editor.policy()->ruleset()), texts_of(alone->ruleset()));
+      ++folded;
+    }
+    if (random.below(4) == 0) {
+      const TableEntry entry{.prefix = wire::Prefix::of(wire::Family::kIpv4, rules.packet(alone->ruleset()).source, 24),
+                             .negated = random.below(4) == 0};
+      ASSERT_TRUE(editor.change_table(0, {}, {entry}));
+      alone = *alone->with_table_change(0, {}, {&entry, 1});
+      continue;
+    }
+    const Step step = random_step(alone->ruleset(), rules, random);
+    const auto made = editor.change_rules(step.first, step.count, parsed(step.text));
+    ASSERT_TRUE(made) << made.error().message;
+    alone = *alone->with_rules(step.first, step.count, parsed(step.text));
+  }
+  EXPECT_GE(folded, 1U);
+  ASSERT_EQ(texts_of(editor.policy()->ruleset()), texts_of(alone->ruleset()));
+  std::vector<MatchKey> keys;
+  for (int i = 0; i < 500; ++i) keys.push_back(rules.packet(alone->ruleset()));
+  for (const MatchKey& key : keys) {
+    ASSERT_EQ(editor.policy()->classify(key, nullptr), evaluate(alone->ruleset(), key, nullptr));
+  }
+  EXPECT_FALSE(editor.change_rules(100'000, 0, parsed("pass\n")));
 }
 
 /// More tables than are remembered as changed, more changes than fit into one, and a table that grows from nothing.

@@ -34,9 +34,9 @@ RuleChanges::RuleChanges(const base::PieceList<Rule>& now, const RuleIndex& inde
     : added_(std::move(added), index.anchors(), nullptr) {
   const auto& all = index.rules().pieces().front();
   std::uint32_t next = 0;  // of the index
-  std::vector<std::uint64_t> gone(index.rule_count() / 64 + 1);
+  std::vector<std::uint32_t> gone;
   const auto go = [&](std::uint32_t end) {
-    for (; next < end; ++next, ++gone_count_) gone[next / 64] |= std::uint64_t{1} << (next % 64);
+    for (; next < end; ++next) gone.push_back(next);
   };
   for (const auto& piece : now.pieces()) {
     const auto position = static_cast<std::uint32_t>(piece.begin);
@@ -51,7 +51,8 @@ RuleChanges::RuleChanges(const base::PieceList<Rule>& now, const RuleIndex& inde
     next = first + count;
   }
   go(static_cast<std::uint32_t>(index.rule_count()));
-  if (gone_count_ != 0) gone_ = std::move(gone);
+  gone_count_ = gone.size();
+  if (!gone.empty()) gone_ = index.without(gone);
 }
 
 std::uint32_t RuleChanges::own_before(std::uint32_t position) const noexcept {
@@ -65,7 +66,8 @@ std::uint32_t RuleChanges::own_before(std::uint32_t position) const noexcept {
 
 std::size_t RuleChanges::memory_bytes() const noexcept {
   return added_.memory_bytes() + added_positions_.capacity() * sizeof(std::uint32_t) +
-         stretches_.capacity() * sizeof(Stretch) + gone_.capacity() * sizeof(std::uint64_t);
+         stretches_.capacity() * sizeof(Stretch) +
+         (gone_.rules.capacity() + gone_.outcomes.capacity() + gone_.wide_outcomes.capacity()) * sizeof(std::uint64_t);
 }
 
 }  // namespace ringplane::firewall

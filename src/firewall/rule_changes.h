@@ -33,8 +33,8 @@ class RuleChanges {
     return static_cast<std::uint32_t>(found - added_positions_.begin());
   }
 
-  /// Bit i: rule i of the index is gone. nullptr: none is.
-  [[nodiscard]] const std::uint64_t* gone() const noexcept { return gone_.empty() ? nullptr : gone_.data(); }
+  /// Rules of the index; nullptr: none.
+  [[nodiscard]] const RuleIndex::Gone* gone() const noexcept { return gone_count_ == 0 ? nullptr : &gone_; }
   /// Where a rule of the index that is not gone stands now.
   [[nodiscard]] std::uint32_t position_of_own(std::uint32_t rule) const noexcept {
     // Without jumps: which stretch a rule is in cannot be guessed.
@@ -68,7 +68,7 @@ class RuleChanges {
   RuleIndex added_;
   std::vector<std::uint32_t> added_positions_;
   std::vector<Stretch> stretches_;  // by both numbers
-  std::vector<std::uint64_t> gone_;
+  RuleIndex::Gone gone_;
   std::size_t gone_count_ = 0;
 };
 

@@ -104,8 +104,10 @@ struct RuleIndex::Question {
 void RuleIndex::ask_tables(const KeyBlock& block, const Scope& scope, Answers& answers) const noexcept {
   std::ranges::fill(std::span(answers.index).first(block.count), kNone);
   Question question{.index = this, .outcomes = outcomes_, .block = &block, .scope = &scope};
-  const bool is_cut = scope.end < rule_count() || scope.gone != nullptr;
-  const MoreConditions more{.always = is_cut, .context = &question, .hold = &Question::holds};
+  MoreConditions more{.gone = scope.gone == nullptr ? nullptr : scope.gone->outcomes.data(),
+                      .always = scope.end < rule_count(), 
+                      .context = &question,
+                      .hold = &Question::holds};
   if (block.wide_count < block.count && !tables_.empty()) {
     HeaderBlock<1> open;
     open.rows = block.rows.data();
@@ -121,6 +123,7 @@ void RuleIndex::ask_tables(const KeyBlock& block, const Scope& scope, Answers& a
     HeaderBlock<4> open;
     open_wide(block, open);
     question.outcomes = wide_outcomes_;
+    if (scope.gone != nullptr) more.gone = scope.gone->wide_outcomes.data();
     wide_tables_.lookup(open, more, scope.width, answers.index);
   }
 }

@@ -51,16 +51,22 @@ class RuleIndex {
  public:
   static constexpr std::uint32_t kNone = 0xffffffff;
 
+  /// Rules that do not count any more: a bit for each rule, and for each outcome of both families.
+  struct Gone {
+    std::vector<std::uint64_t> rules;
+    std::vector<std::uint64_t> outcomes;
+    std::vector<std::uint64_t> wide_outcomes;
+  };
   /// What a question depends on besides rules and packet.
   struct Scope {
     TableContents tables{};
     std::span<const TableId> changed_tables{};  ///< that have other contents now than when the index was made
     std::uint32_t end = kNone;                  ///< only rules below this count
-    const std::uint64_t* gone = nullptr;        ///< bit i: rule i does not count; nullptr: all do
+    const Gone* gone = nullptr;                 ///< of this index; nullptr: all rules count
     base::VectorWidth width = base::VectorWidth::kPlain;
 
     [[nodiscard]] bool has(std::uint32_t rule) const noexcept {
-      return rule < end && (gone == nullptr || ((gone[rule / 64] >> (rule % 64)) & 1U) == 0);
+      return rule < end && (gone == nullptr || ((gone->rules[rule / 64] >> (rule % 64)) & 1U) == 0);
     }
   };
   /// What follows if a plain rule wins.
@@ -83,6 +89,8 @@ class RuleIndex {
   /// found by the tables that hold an address; not kept.
   RuleIndex(base::PieceList<Rule> rules, std::shared_ptr<const CompiledAnchors> anchors, const TableList* tables);
 
+  /// For Scope: the index without these rules, ascending.
+  [[nodiscard]] Gone without(std::span<const std::uint32_t> rules) const;
   [[nodiscard]] const base::PieceList<Rule>& rules() const noexcept { return list_; }
   [[nodiscard]] const std::shared_ptr<const CompiledAnchors>& anchors() const noexcept { return anchors_; }
   [[nodiscard]] std::size_t rule_count() const noexcept { return compiled_at_.size(); }

@@ -100,6 +100,7 @@ bool RuleTables<Rule>::put(const Table& table, std::uint32_t hash, std::uint32_t
 }
 
 template <class Rule>
+template <bool kSomeAreGone>
 void RuleTables<Rule>::check(HeaderBlock<kWords>& block, const MoreConditions& more,
                              const RuleProbe& probe) const noexcept {
   const std::uint32_t always = more.always ? kMoreTrait : 0;
@@ -109,6 +110,7 @@ void RuleTables<Rule>::check(HeaderBlock<kWords>& block, const MoreConditions& m
     const std::uint32_t index = probe.hit_rule[n];
     const Rule& rule = rules_[index];
     std::uint32_t misses = rule.misses(block, header, slot);
+    if constexpr (kSomeAreGone) misses |= static_cast<std::uint32_t>(more.gone[index / 64] >> (index % 64)) & 1U;
     if (((rule.traits() | always) & kMoreTrait) != 0) [[unlikely]] {
       const bool asks = misses == 0 && index < block.best[header];
       misses = asks && more.hold(more.context, index, slot) ? 0 : 1;
@@ -137,7 +139,7 @@ void RuleTables<Rule>::lookup(HeaderBlock<kWords>& block, const MoreConditions& 
         probe.hits = 0;
         done = filter.hits(buckets, block.best.data(), done, probe);
         for (std::uint32_t n = 0; is_large_ && n < probe.hits; ++n) __builtin_prefetch(&rules_[probe.hit_rule[n]]);
-        check(block, more, probe);
+        more.gone == nullptr ? check<false>(block, more, probe) : check<true>(block, more, probe);
       }
     }
     // Closing up costs about as much as asking a table: worth it once a fourth has dropped out.

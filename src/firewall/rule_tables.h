@@ -22,8 +22,9 @@
 namespace ringplane::firewall {
 
 /// Answers for rules with conditions beyond their record: whether rule `index` matches header `slot` of the KeyBlock in
-/// full.
+/// full. Rules that are `gone` match nothing.
 struct MoreConditions {
+  const std::uint64_t* gone = nullptr;  ///< a bit a rule, by index; nullptr: none is
   bool always = false;  ///< ask for every rule, not only for those that want more
   const void* context = nullptr;
   bool (*hold)(const void* context, std::uint32_t index, std::uint32_t slot) noexcept = nullptr;
@@ -69,6 +70,7 @@ class RuleTables {
   /// False: its chain of buckets is full.
   [[nodiscard]] bool put(const Table& table, std::uint32_t hash, std::uint32_t rule) noexcept;
   /// Checks the rules that the probe has hit in full.
+  template <bool kSomeAreGone>
   void check(HeaderBlock<kWords>& block, const MoreConditions& more, const RuleProbe& probe) const noexcept;
 
   /// More than the second-level cache holds: it pays to send for a cache line before it is looked at.
