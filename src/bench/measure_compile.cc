@@ -136,7 +136,7 @@ base::Result<RuleChangeTimes> microseconds_to_change_rules(std::shared_ptr<const
       taken.fold_us.push_back(static_cast<double>(base::monotonic_ns() - begin) / 1e3);
     }
     const std::size_t first = random.below(policy->rule_count());
-    const std::size_t goes = i % 3 == 0 ? 0 : 1;   // add, remove, replace
+    const std::size_t goes = i % 3 == 0 ? 0 : 1;  // add, remove, replace
     const std::size_t comes = i % 3 == 1 ? 0 : 1;
     const auto host = std::to_string(random.below(256)) + "." + std::to_string(random.below(256));
     const std::string text = comes == 0 ? "" : "block in quick proto tcp from 10." + host + ".0/24 to any port 22\n";

@@ -17,7 +17,8 @@ void add_bench_classify(CLI::App& bench, Command& chosen) {
   add_bench_rules(*command, options->rules);
   command->get_option("--rules")->required();
   command->add_option("--trace", options->trace, "u, p or x of the set, or a trace file (default u)");
-  command->add_option("--changes", options->changes, "replace so many rules by themselves first, without compiling all");
+  command->add_option("--changes", options->changes,
+                      "replace so many rules by themselves first, without compiling all");
   command->add_option("--repeat", options->repetitions, "repetitions, of which the median counts (default 5)")
       ->check(CLI::Range(1U, 1000U));
   command->add_option("--seconds", options->seconds, "measured time of each repetition (default 0.5)")

@@ -277,9 +277,8 @@ void Classifier::decide_among_changes(const KeyBlock& block, Answers& answers,
     std::uint32_t position = own_position;
     if (added_one.rule != Rule::kNone) {
       const std::uint32_t added_position = changes_->position_of_added(added_one.rule);
-      const std::uint32_t own_rank = own_one.rule == Rule::kNone
-                                         ? kNoRank
-                                         : rank_at(own_position, own[i] < index_->quick_outcomes());
+      const std::uint32_t own_rank =
+          own_one.rule == Rule::kNone ? kNoRank : rank_at(own_position, own[i] < index_->quick_outcomes());
       if (rank_at(added_position, answers.added.index[i] < added.quick_outcomes()) < own_rank) {
         best = &added_one;
         position = added_position;

@@ -4,9 +4,9 @@
 // depends on what was before. The walk goes up to the plain quick rule that ends the evaluation, and the results are
 // merged by position.
 //
-// A version of the ruleset in which a few rules are others is not compiled anew: it asks the index it was first compiled
-// to, without the rules that are gone, and a small one of the rules that are new, and takes the better by position. A
-// version with other contents of tables shares everything.
+// A version of the ruleset in which a few rules are others is not compiled anew: it asks the index it was first
+// compiled to, without the rules that are gone, and a small one of the rules that are new, and takes the better by
+// position. A version with other contents of tables shares everything.
 //
 // Immutable after construction; any thread. Nothing on the lookup path allocates or throws.
 #pragma once
@@ -94,7 +94,8 @@ class Classifier {
   /// With tuples, walked rules, skipped ports or IPv6.
   void decide_with_care(const KeyBlock& block, const Answers& answers, std::span<Decision> decisions,
                         const TableOverlay* overlay) const noexcept;
-  /// The position of the rule that decides, given that of the best plain one; decision gets tag and log of walked rules.
+  /// The position of the rule that decides, given that of the best plain one; decision gets tag and log of walked
+  /// rules.
   [[nodiscard]] std::uint32_t merge_walked(const MatchKey& key, std::uint32_t winner, const TableOverlay* overlay,
                                            Decision& decision) const noexcept;
   [[nodiscard]] WalkResult walk(const MatchKey& key, std::uint32_t end, const TableOverlay* overlay,

@@ -1,5 +1,5 @@
-// CompiledRule: the conditions of one rule on a packet as numbers. What people read is left out, and so is what does not
-// depend on the packet alone: tags and probabilities.
+// CompiledRule: the conditions of one rule on a packet as numbers. What people read is left out, and so is what does
+// not depend on the packet alone: tags and probabilities.
 #pragma once
 
 #include <array>

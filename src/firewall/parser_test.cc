@@ -231,7 +231,8 @@ TEST(Parser, anchors_nest_64_deep_whether_written_or_loaded) {
   files.files["guests.pf"] = nested(63);
   EXPECT_THAT(errors_of(parse_text(loads, environment)), IsEmpty());
   files.files["guests.pf"] = nested(64);
-  EXPECT_THAT(errors_of(parse_text(loads, environment)), ElementsAre(HasSubstr("anchors are nested more than 64 deep")));
+  EXPECT_THAT(errors_of(parse_text(loads, environment)),
+              ElementsAre(HasSubstr("anchors are nested more than 64 deep")));
 }
 
 TEST(Parser, every_error_is_found_and_shown_with_its_place) {

@@ -38,7 +38,8 @@ std::size_t pieces_of(const Ruleset& ruleset) noexcept {
                    ruleset.tags.pieces().size()});
 }
 
-/// Whether the tables of `old` have the same contents in `now`; there, a piece may have defined one that was only named.
+/// Whether the tables of `old` have the same contents in `now`; there, a piece may have defined one that was only
+/// named.
 bool begins_alike(const TableList& now, const TableList& old) noexcept {
   for (TableId id = 0; id < old.size(); ++id) {
     if (&now[id] != &old[id]) return false;
@@ -59,7 +60,8 @@ base::Result<void> check(const ParseResult& parsed) {
 
 // An index is made of rules in one piece, so that others can say how they differ from it.
 Policy::Policy(Ruleset ruleset)
-    : ruleset_(ruleset.rules.pieces().size() > 1 || pieces_of(ruleset) > 1 ? compacted(ruleset) : std::move(ruleset)), classifier_(ruleset_) {}
+    : ruleset_(ruleset.rules.pieces().size() > 1 || pieces_of(ruleset) > 1 ? compacted(ruleset) : std::move(ruleset)),
+      classifier_(ruleset_) {}
 
 base::Result<std::shared_ptr<const Policy>> Policy::create(ParseResult parsed) {
   if (auto ok = check(parsed); !ok) return std::unexpected(std::move(ok.error()));

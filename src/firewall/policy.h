@@ -41,8 +41,9 @@ class Policy {
                                                                        const ParseResult& piece) const;
   /// The policy with other contents of a table: without the prefixes `removed`, then with the entries `added`, each
   /// whatever its sign was. Fails if the table is const, or the tables would hold more than `set limit table-entries`.
-  [[nodiscard]] base::Result<std::shared_ptr<const Policy>> with_table_change(
-      TableId table, std::span<const wire::Prefix> removed, std::span<const TableEntry> added) const;
+  [[nodiscard]] base::Result<std::shared_ptr<const Policy>> with_table_change(TableId table,
+                                                                              std::span<const wire::Prefix> removed,
+                                                                              std::span<const TableEntry> added) const;
   /// The policy with these contents of a table alone. Fails likewise; costs what there are entries.
   [[nodiscard]] base::Result<std::shared_ptr<const Policy>> with_table_contents(
       TableId table, std::span<const TableEntry> entries) const;

@@ -1,7 +1,7 @@
 // PolicyEditor: the policy in force, and its changes one after the other. When about half of the changes that fit have
-// been made it lets the policy be folded by a thread of its own, while changes go on, and repeats on the folded one those
-// that were made meanwhile. So a change never waits for a fold; only if more are made in the time of one fold than fit
-// does one of them compile all.
+// been made it lets the policy be folded by a thread of its own, while changes go on, and repeats on the folded one
+// those that were made meanwhile. So a change never waits for a fold; only if more are made in the time of one fold
+// than fit does one of them compile all.
 //
 // Owned and used by one thread, as a rule that of the control plane. What it returns may be read by any.
 #pragma once

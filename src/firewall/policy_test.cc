@@ -129,7 +129,8 @@ TEST(Policy, decides_as_the_linear_evaluator_after_any_changes_of_rules_and_tabl
         policy = *made;
         ASSERT_EQ(policy->rule_count(), before.size() - step.count + piece.ruleset.rules.size());
         const std::vector<std::string> after = texts_of(policy->ruleset());
-        ASSERT_TRUE(std::equal(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(step.first), after.begin()));
+        ASSERT_TRUE(
+            std::equal(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(step.first), after.begin()));
         ASSERT_TRUE(std::equal(before.begin() + static_cast<std::ptrdiff_t>(step.first + step.count), before.end(),
                                after.end() - static_cast<std::ptrdiff_t>(before.size() - step.first - step.count)));
       }
@@ -225,11 +226,12 @@ TEST(Policy, tables_that_rules_are_found_by_may_change_without_end) {
     if (change % 20 != 19) continue;
     keys.clear();
     for (int i = 0; i < 100; ++i) {
-      keys.push_back({.source = wire::IpAddress::from_ipv4(0x0a000000 + static_cast<std::uint32_t>(random.below(1'000))),
-                      .destination = {},
-                      .port = base::PortId{0},
-                      .family = wire::Family::kIpv4,
-                      .protocol = 6});
+      keys.push_back(
+          {.source = wire::IpAddress::from_ipv4(0x0a000000 + static_cast<std::uint32_t>(random.below(1'000))),
+           .destination = {},
+           .port = base::PortId{0},
+           .family = wire::Family::kIpv4,
+           .protocol = 6});
     }
     expect_decides_as_linear(*policy, keys, nullptr);
     if (HasFatalFailure()) return;
@@ -255,7 +257,8 @@ TEST(Policy, a_table_that_rules_name_may_be_defined_later) {
 
 TEST(Policy, folds_by_itself_when_changes_do_not_fit_any_more) {
   std::string text;
-  for (int i = 0; i < 2'000; ++i) text += "pass in from 10.0." + std::to_string(i / 250) + "." + std::to_string(i % 250) + "\n";
+  for (int i = 0; i < 2'000; ++i)
+    text += "pass in from 10.0." + std::to_string(i / 250) + "." + std::to_string(i % 250) + "\n";
   std::shared_ptr<const Policy> policy = policy_of(text);
   std::size_t most = 0;
   for (std::size_t i = 0; i < 2 * RuleChanges::kMaxAdded; ++i) {
@@ -273,7 +276,8 @@ TEST(Policy, says_why_a_change_is_refused) {
       "set limit table-entries 2\ntable <a> const { 10.0.0.1 }\ntable <b> persist\n"
       "pass\nanchor in {\n  block\n}\nblock from { <a>, <b> }\n");
   const auto error_of = [](const auto& made) { return made ? std::string("it was taken") : made.error().message; };
-  EXPECT_EQ(error_of(policy->with_rules(6, 0, parsed("pass\n"))), "there is no rule 6: there are 5 rules, counted from 0");
+  EXPECT_EQ(error_of(policy->with_rules(6, 0, parsed("pass\n"))),
+            "there is no rule 6: there are 5 rules, counted from 0");
   EXPECT_EQ(error_of(policy->with_rules(1, 1, parsed(""))),
             "rule 1 is an anchor, which cannot be changed in running rules: reload them");
   EXPECT_EQ(error_of(policy->with_rules(2, 2, parsed(""))),
@@ -283,7 +287,8 @@ TEST(Policy, says_why_a_change_is_refused) {
   EXPECT_EQ(error_of(policy->with_rules(0, 0, parsed("set skip on lan\n"))),
             "'set' has no place in a change of rules: reload them");
   EXPECT_EQ(error_of(policy->with_rules(0, 0, parsed("table <a> { 10.0.0.9 }\n"))), "table <a> is defined already");
-  const std::vector<TableEntry> two = {{.prefix = *wire::parse_prefix("10.0.0.2")}, {.prefix = *wire::parse_prefix("10.0.0.3")}};
+  const std::vector<TableEntry> two = {{.prefix = *wire::parse_prefix("10.0.0.2")},
+                                       {.prefix = *wire::parse_prefix("10.0.0.3")}};
   EXPECT_EQ(error_of(policy->with_table_change(0, {}, two)), "table <a> is const: it changes by a reload only");
   EXPECT_EQ(error_of(policy->with_table_change(1, {}, two)),
             "the tables hold more than 2 addresses: see 'set limit table-entries'");
@@ -291,8 +296,8 @@ TEST(Policy, says_why_a_change_is_refused) {
 }
 
 TEST(Policy, new_rules_stand_where_they_are_put_and_bring_what_they_name) {
-  std::shared_ptr<const Policy> policy = policy_of(
-      "table <a> { 10.0.0.1 }\npass tag RED\nanchor inner in {\n  block tagged RED\n  pass\n}\npass out\n");
+  std::shared_ptr<const Policy> policy =
+      policy_of("table <a> { 10.0.0.1 }\npass tag RED\nanchor inner in {\n  block tagged RED\n  pass\n}\npass out\n");
   const auto change = [&policy](std::size_t first, std::size_t count, const std::string& text) {
     auto made = policy->with_rules(first, count, parsed(text));
     ASSERT_TRUE(made) << made.error().message;
@@ -302,13 +307,12 @@ TEST(Policy, new_rules_stand_where_they_are_put_and_bring_what_they_name) {
   change(6, 1, "table <more> { 10.0.0.2 }\npass out from <more> keep state (max 7)\npass out to 10.0.0.0 - 10.0.0.5\n");
   change(0, 0, "block\n");
   EXPECT_EQ(texts_of(policy->ruleset()),
-            (std::vector<std::string>{":block drop all", ":pass all flags S/SA keep state tag RED",
-                                      ":anchor \"inner\" in all", "inner:block drop all tagged RED",
-                                      "inner:block drop from <a> to any label \"one\" tag BLUE tagged RED",
-                                      "inner:block drop from <new> to any label \"one\" tag BLUE tagged RED",
-                                      "inner:pass all flags S/SA keep state",
-                                      ":pass out from <more> to any flags S/SA keep state (max 7)",
-                                      ":pass out inet from any to 10.0.0.0 - 10.0.0.5 flags S/SA keep state"}));
+            (std::vector<std::string>{
+                ":block drop all", ":pass all flags S/SA keep state tag RED", ":anchor \"inner\" in all",
+                "inner:block drop all tagged RED", "inner:block drop from <a> to any label \"one\" tag BLUE tagged RED",
+                "inner:block drop from <new> to any label \"one\" tag BLUE tagged RED",
+                "inner:pass all flags S/SA keep state", ":pass out from <more> to any flags S/SA keep state (max 7)",
+                ":pass out inet from any to 10.0.0.0 - 10.0.0.5 flags S/SA keep state"}));
   EXPECT_EQ(policy->ruleset().anchors[0].rule, 2U);
   EXPECT_EQ(policy->ruleset().anchors[0].end, 7U);
   EXPECT_EQ(policy->ruleset().place_of(policy->ruleset().rules[7]), "pf.conf:2");

@@ -1,5 +1,5 @@
-// RuleChanges: what has changed in a list of rules since it was compiled to an index: which of its rules are gone, where
-// the others stand now, and a small index of the rules that are new. Immutable; any thread.
+// RuleChanges: what has changed in a list of rules since it was compiled to an index: which of its rules are gone,
+// where the others stand now, and a small index of the rules that are new. Immutable; any thread.
 #pragma once
 
 #include <algorithm>

@@ -105,7 +105,7 @@ void RuleIndex::ask_tables(const KeyBlock& block, const Scope& scope, Answers& a
   std::ranges::fill(std::span(answers.index).first(block.count), kNone);
   Question question{.index = this, .outcomes = outcomes_, .block = &block, .scope = &scope};
   MoreConditions more{.gone = scope.gone == nullptr ? nullptr : scope.gone->outcomes.data(),
-                      .always = scope.end < rule_count(), 
+                      .always = scope.end < rule_count(),
                       .context = &question,
                       .hold = &Question::holds};
   if (block.wide_count < block.count && !tables_.empty()) {

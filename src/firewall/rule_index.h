@@ -5,10 +5,10 @@
 // matching rank is looked for: in merged hash tables that answer for many headers at a time (rule_tables.h), and, of
 // rules that crowd those, in tuples (rule_tuples.h).
 //
-// *Walked* are rules whose match or effect depends on what happened before: tags, probabilities, `match` rules that log,
-// quick anchors and all that stands inside such anchors. Of these the candidates are gathered, those that match as far
-// as the packet alone decides, in order; who asks walks them. A `match` that neither tags nor logs nor ends anything is
-// left out.
+// *Walked* are rules whose match or effect depends on what happened before: tags, probabilities, `match` rules that
+// log, quick anchors and all that stands inside such anchors. Of these the candidates are gathered, those that match as
+// far as the packet alone decides, in order; who asks walks them. A `match` that neither tags nor logs nor ends
+// anything is left out.
 //
 // An index never changes and owns what it needs of the rules, so policies may share it. The contents of tables are an
 // argument, since they change more often. Any thread. Nothing on the lookup path allocates or throws.
@@ -101,7 +101,8 @@ class RuleIndex {
   /// The best plain rule of the tables for each key of the block.
   void ask_tables(const KeyBlock& block, const Scope& scope, Answers& answers) const noexcept;
   /// `best` (a rule or kNone), or a better one that only the tuples hold.
-  [[nodiscard]] std::uint32_t best_by_tuples(const MatchKey& key, const Scope& scope, std::uint32_t best) const noexcept;
+  [[nodiscard]] std::uint32_t best_by_tuples(const MatchKey& key, const Scope& scope,
+                                             std::uint32_t best) const noexcept;
   [[nodiscard]] const Outcome& outcome_of(wire::Family family, std::uint32_t answer) const noexcept {
     const std::vector<Outcome>& outcomes = family == wire::Family::kIpv6 ? wide_outcomes_ : outcomes_;
     return outcomes[std::min(std::size_t{answer}, outcomes.size() - 1)];
@@ -164,8 +165,8 @@ class RuleIndex {
 
   base::PieceList<Rule> list_;
   std::shared_ptr<const CompiledAnchors> anchors_;
-  std::vector<Outcome> outcomes_{1};        // by index in tables_, and one more: no rule
-  std::vector<Outcome> wide_outcomes_{1};   // likewise in wide_tables_
+  std::vector<Outcome> outcomes_{1};       // by index in tables_, and one more: no rule
+  std::vector<Outcome> wide_outcomes_{1};  // likewise in wide_tables_
   std::uint32_t quick_outcomes_ = 0;
   std::vector<std::uint32_t> compiled_at_;  // by rule: place in rules_; kNoPlace: the records say it all
   std::vector<CompiledRule> rules_;

@@ -216,14 +216,18 @@ RuleIndex::Gone RuleIndex::without(std::span<const std::uint32_t> rules) const {
   Gone gone{.rules = std::vector<std::uint64_t>(rule_count() / 64 + 1),
             .outcomes = std::vector<std::uint64_t>(outcomes_.size() / 64 + 1),
             .wide_outcomes = std::vector<std::uint64_t>(wide_outcomes_.size() / 64 + 1)};
-  const auto set = [](std::vector<std::uint64_t>& bits, std::size_t i) { bits[i / 64] |= std::uint64_t{1} << (i % 64); };
+  const auto set = [](std::vector<std::uint64_t>& bits, std::size_t i) {
+    bits[i / 64] |= std::uint64_t{1} << (i % 64);
+  };
   // Outcomes lie in order of rank: quick rules first, ascending, then the others, descending.
-  const auto set_outcome = [&](std::span<const Outcome> outcomes, std::vector<std::uint64_t>& bits, std::uint32_t rank) {
+  const auto set_outcome = [&](std::span<const Outcome> outcomes, std::vector<std::uint64_t>& bits,
+                               std::uint32_t rank) {
     const auto rank_of_outcome = [this](const Outcome& outcome) {
       return outcome.rule == Rule::kNone ? kNone : rank_of(outcome.rule, list_[outcome.rule].quick);
     };
     const auto at = std::ranges::lower_bound(outcomes, rank, {}, rank_of_outcome);
-    if (at != outcomes.end() && rank_of_outcome(*at) == rank) set(bits, static_cast<std::size_t>(at - outcomes.begin()));
+    if (at != outcomes.end() && rank_of_outcome(*at) == rank)
+      set(bits, static_cast<std::size_t>(at - outcomes.begin()));
   };
   for (const std::uint32_t rule : rules) {
     set(gone.rules, rule);

@@ -25,7 +25,7 @@ namespace ringplane::firewall {
 /// full. Rules that are `gone` match nothing.
 struct MoreConditions {
   const std::uint64_t* gone = nullptr;  ///< a bit a rule, by index; nullptr: none is
-  bool always = false;  ///< ask for every rule, not only for those that want more
+  bool always = false;                  ///< ask for every rule, not only for those that want more
   const void* context = nullptr;
   bool (*hold)(const void* context, std::uint32_t index, std::uint32_t slot) noexcept = nullptr;
 };

@@ -71,9 +71,8 @@ std::uint32_t RuleTuples::hash_of(const Words& words, const Tuple& tuple) noexce
     const std::uint64_t source_table = tuple.with_source_table ? std::uint64_t{words.source_table} + 1 : 0;
     const std::uint64_t destination_table =
         tuple.with_destination_table ? std::uint64_t{words.destination_table} + 1 : 0;
-    state ^= std::rotl(base::fold_multiply(source_table ^ 0x2d358dccaa6c78a5ULL,
-                                           destination_table ^ 0x8bb84b93962eacc9ULL),
-                       41);
+    state ^= std::rotl(
+        base::fold_multiply(source_table ^ 0x2d358dccaa6c78a5ULL, destination_table ^ 0x8bb84b93962eacc9ULL), 41);
   }
   const auto masked = [](std::uint16_t port, unsigned bits) {
     return std::uint64_t{static_cast<std::uint16_t>(port & (0xffff0000U >> bits))};
@@ -106,7 +105,8 @@ RuleTuples::Tuple RuleTuples::tuple_of(const CompiledRule& rule, wire::Family fa
     tuple.destination_length = length(rule.destination_length);
   }
   tuple.with_source_table = by_table && (rule.bits & (kSourceTable | kSourceNegated)) == kSourceTable;
-  tuple.with_destination_table = by_table && (rule.bits & (kDestinationTable | kDestinationNegated)) == kDestinationTable;
+  tuple.with_destination_table =
+      by_table && (rule.bits & (kDestinationTable | kDestinationNegated)) == kDestinationTable;
   if ((rule.bits & (kSourcePort | kSourcePortNegated)) == kSourcePort) {
     tuple.source_port_bits = port_bits(rule.source_port_low, rule.source_port_high);
   }

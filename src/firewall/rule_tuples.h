@@ -2,8 +2,8 @@
 //
 // A tuple says which parts those are: how many leading bits of both addresses and both ports, protocol, and, of an
 // address that is given by a table, the table: a packet has, for each address, the set of tables that may hold it
-// (table_finder.h). One hash table serves all tuples. Who finds a list checks its rules in full, so that a hash collision
-// costs time, never correctness.
+// (table_finder.h). One hash table serves all tuples. Who finds a list checks its rules in full, so that a hash
+// collision costs time, never correctness.
 //
 // Immutable after build(); any thread. Nothing on the lookup path allocates or throws.
 #pragma once

@@ -1,8 +1,8 @@
 // The ruleset as values: what a pf.conf says after macros, lists, includes and anchors are expanded. Rules stand in the
 // order of evaluation, each with one address, one port range, one protocol; nothing here points into the text.
 //
-// Anchors are laid out flat: the rule of the anchor itself is followed by the rules inside it, up to Anchor::end. If the
-// anchor's own conditions fail, evaluation goes on there.
+// Anchors are laid out flat: the rule of the anchor itself is followed by the rules inside it, up to Anchor::end. If
+// the anchor's own conditions fail, evaluation goes on there.
 //
 // What a ruleset is made of is shared between versions of it: a copy costs little, and so does a copy in which one rule
 // or table is another (ruleset_change.h). Rules know nothing of their own position, so that they need not change when

@@ -136,8 +136,8 @@ class Import {
   Ruleset& into_;
   const Ruleset& piece_;
   std::vector<std::uint32_t> names_;  // by name of the piece
-  std::vector<TableId> tables_;  // by table of the piece
-  std::vector<TagId> tags_;      // by tag of the piece
+  std::vector<TableId> tables_;       // by table of the piece
+  std::vector<TagId> tags_;           // by tag of the piece
 };
 
 /// Gives the elements that are used numbers of their own, in order of use.
@@ -176,7 +176,8 @@ base::Result<Ruleset> with_rules(const Ruleset& ruleset, std::size_t first, std:
       return base::fail(fmt::format("rule {} is an anchor, which cannot be changed in running rules: reload them", i));
     }
     if (ruleset.rules[i].parent != parent) {
-      return base::fail(fmt::format("rules {} and {} stand in different anchors: change one after the other", first, i));
+      return base::fail(
+          fmt::format("rules {} and {} stand in different anchors: change one after the other", first, i));
     }
   }
   Ruleset changed = ruleset;

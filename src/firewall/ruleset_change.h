@@ -13,11 +13,11 @@ namespace ringplane::firewall {
 /// As many rules as a ruleset may grow to.
 inline constexpr std::size_t kMaxRules = 1'000'000;
 
-/// `ruleset` with the rules of `piece` in place of rules [first, first + count). `piece` was parsed with the environment
-/// of `ruleset`; it may bring tables, tags and labels, and name tables of `ruleset`. The new rules stand in the anchor
-/// of those they replace, or, if count is 0, of the rule that they are put before; rules at the end stand in none.
-/// Macros of labels such as $nr are those of `piece` alone. Fails with a sentence if there are no such rules, or anchors
-/// or options are touched: these take a reload.
+/// `ruleset` with the rules of `piece` in place of rules [first, first + count). `piece` was parsed with the
+/// environment of `ruleset`; it may bring tables, tags and labels, and name tables of `ruleset`. The new rules stand in
+/// the anchor of those they replace, or, if count is 0, of the rule that they are put before; rules at the end stand in
+/// none. Macros of labels such as $nr are those of `piece` alone. Fails with a sentence if there are no such rules, or
+/// anchors or options are touched: these take a reload.
 [[nodiscard]] base::Result<Ruleset> with_rules(const Ruleset& ruleset, std::size_t first, std::size_t count,
                                                const Ruleset& piece);
 

@@ -1,6 +1,6 @@
-// TableFinder: which of many tables may hold an address, without asking each: one lookup per length of prefix that any of
-// them has. It knows the tables as they were when it was made, and says too much rather than too little: of the prefixes
-// it looks at those that are not negated, whatever a longer one says.
+// TableFinder: which of many tables may hold an address, without asking each: one lookup per length of prefix that any
+// of them has. It knows the tables as they were when it was made, and says too much rather than too little: of the
+// prefixes it looks at those that are not negated, whatever a longer one says.
 //
 // Immutable; any thread. Lookups neither allocate nor throw.
 #pragma once
