@@ -18,7 +18,8 @@ MAY_INCLUDE = {
     "port": BELOW, "flow": BELOW, "firewall": BELOW, "ips": BELOW, "scan": BELOW, "tcp": BELOW,
     "service": BELOW | {"tcp"},
     "worker": BELOW | STAGES, "control": BELOW | STAGES | {"worker"}, "bench": BELOW | STAGES | {"worker"},
-    "cli": BELOW | STAGES | {"worker", "control", "bench"},
+    "translate": BELOW | {"firewall"},
+    "cli": BELOW | STAGES | {"worker", "control", "bench", "translate"},
 }
 # A port moves frames; of headers it knows how an address and a big-endian number look, and no more.
 PORT_MAY_SEE = {"wire/ip_address.h", "wire/bytes.h"}
@@ -229,6 +230,41 @@ def names(tree):
                 yield path, 1, f"'{word}' is no name for a file or folder"
 
 
+def names_of_files(code):
+    """(line, name) of what stands in unnamed namespaces: constants, types, and functions with their parameters."""
+    inside = False
+    lines = code.splitlines()
+    for i, line in enumerate(lines):
+        if re.match(r"namespace \{", line):
+            inside = True
+        elif line.startswith("}") and inside and not lines[i - 1].strip() and \
+                not (i + 1 < len(lines) and lines[i + 1].strip()):
+            inside = False
+        if not inside or not line or not re.match(r"[A-Za-z\[]", line):
+            continue
+        thing = re.match(r"(?:alignas\(\d+\) )?(?:struct|class|enum class) (\w+)\b(?!;)", line) or \
+            re.match(r"(?:inline |static |const |constexpr )+[^=({]*?\b(\w+)(?:\[\w*\])? ?(?:=|\{)", line)
+        if thing:
+            yield i + 1, thing.group(1)
+            continue
+        head = " ".join(lines[i:i + 8])
+        function = re.match(r"[^=;{}()]*?[\w>&*] ?(?<![:\w])(\w+\((?:[^(){};]|\([^()]*\))*\))(?: noexcept)? \{", head)
+        if function and not function.group(1).startswith(("TEST", "BENCHMARK")):
+            yield i + 1, re.sub(r"\s+", " ", function.group(1))
+
+
+def one_name(tree):
+    """Sanitizer builds compile the files of a folder together (RINGPLANE_UNITY), and readers search for a name there."""
+    seen = {}
+    for path in tree.sources():
+        if not path.startswith("src/") or not path.endswith(".cc") or path.endswith(("_bench.cc", "_fuzz.cc")):
+            continue
+        for line, name in names_of_files(tree.code(path)):
+            first = seen.setdefault((os.path.dirname(path), path.endswith("_test.cc"), name), path)
+            if first != path:
+                yield path, line, f"{name} is also in {first}: two names, or one header"
+
+
 def glossary(tree):
     """One word for one thing: ARCHITECTURE.md says which; a second word makes readers look for a second thing."""
     for path in tree.sources():
@@ -332,7 +368,7 @@ def show_fields(tree):
         yield from documented(tree, dict.fromkeys(fields), "docs/reference/show.md", "field")
 
 
-RULES = [include_direction, one_door, light_headers, dead_files, sizes, names, glossary, burst_path, links, readmes,
+RULES = [include_direction, one_door, light_headers, dead_files, sizes, names, one_name, glossary, burst_path, links, readmes,
          config_keys, drop_reasons, show_fields]
 
 
@@ -390,6 +426,9 @@ CASES = [
     ("sizes", {"src/base/x.cc": "int x;\n" * (FILE_LINES + 1)}),
     ("sizes", {"src/base/x.cc": "void f(int a,\n       int b) {\n" + "  g();\n" * FUNCTION_LINES + "}\n"}),
     ("names", {"src/base/string_util.cc": "int x;\n"}),
+    ("one_name", {f"src/base/{x}.cc": "namespace {\n\nconstexpr int kSize = 1;\n\n}  // namespace\n" for x in "xy"}),
+    ("one_name", {f"src/base/{x}.cc": "namespace {\n\nint f(int a,\n      int b) {\n  return a;\n}\n\n}  // namespace\n"
+                  for x in "xy"}),
     ("glossary", {"src/base/x.cc": "int mbuf_count = 0;\n"}),
     ("glossary", {"src/base/x.cc": "struct SessionTable {};\n"}),
     ("glossary", {"bench/x.c": "int rte_acl_x = 0;\n"}),

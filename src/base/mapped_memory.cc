@@ -18,7 +18,6 @@
 namespace ringplane::base {
 namespace {
 
-constexpr std::uint64_t kHugePageBytes = std::uint64_t{2} << 20;
 constexpr int kCollapse = 25;  // MADV_COLLAPSE, which the C library of Debian 12 does not know yet
 
 std::uint64_t round_up_to_huge(std::uint64_t bytes) noexcept {

@@ -15,6 +15,8 @@ namespace ringplane::base {
 enum class PageKind : std::uint8_t { kHuge, kTransparentHuge, kPlain };
 [[nodiscard]] std::string_view name_of(PageKind kind) noexcept;
 
+inline constexpr std::uint64_t kHugePageBytes = std::uint64_t{2} << 20;
+
 class MappedMemory {
  public:
   static constexpr std::size_t kAlignment = 64;

@@ -18,13 +18,13 @@
 #include <sys/vfs.h>
 
 #include "base/file_descriptor.h"
+#include "base/mapped_memory.h"
 #include "base/numa.h"
 #include "base/result.h"
 
 namespace ringplane::base {
 namespace {
 
-constexpr std::uint64_t kHugePageBytes = std::uint64_t{2} << 20;
 constexpr unsigned kHugePagesOf2Mib = 21U << 26;  // log2 of the size, where memfd_create(2) wants it
 constexpr int kSizeSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 

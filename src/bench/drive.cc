@@ -14,13 +14,11 @@
 #include "base/ids.h"
 #include "bench/rig.h"
 #include "bench/traffic.h"
-#include "frame/frame.h"
 #include "worker/worker.h"
 
 namespace ringplane::bench {
 namespace {
 
-constexpr std::uint32_t kBurst = frame::Burst::kCapacity;
 /// Connections whose place in memory is fetched ahead: the generator should cost little, and not in waiting.
 constexpr std::size_t kAhead = 16;
 

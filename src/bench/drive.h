@@ -33,6 +33,8 @@ class Drive {
  public:
   /// Frames that go in before the worker runs, by port.
   static constexpr std::uint32_t kStretch = 512;
+  /// Connections between SYN and ACK at a time, for who has no reason for another number.
+  static constexpr std::uint64_t kInFlight = 16'384;
 
   Drive(worker::Worker& worker, Endpoint& endpoint, std::span<const Connection> connections)
       : worker_(&worker), endpoint_(&endpoint), connections_(connections) {}

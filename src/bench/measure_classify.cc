@@ -83,10 +83,6 @@ base::Result<std::shared_ptr<const firewall::Policy>> changed(std::shared_ptr<co
   return policy;
 }
 
-double rounded(double value) {
-  return std::round(value * 1000) / 1000;
-}
-
 }  // namespace
 
 base::Result<nlohmann::ordered_json> measure_classify(const ClassifyOptions& options) {

@@ -25,7 +25,6 @@
 namespace ringplane::bench {
 namespace {
 
-constexpr std::uint64_t kInFlight = 16'384;
 /// Connections that take the same step in one pass; four steps of the client fill a stretch.
 constexpr std::uint64_t kGroup = Drive::kStretch / 4;
 /// pf's tcp.closed is 90 s; a little more, as timers are coarse.
@@ -41,7 +40,7 @@ base::Result<void> check(const DriveTotals& totals, const Rig& rig) {
 /// Seconds of the worker to take in all connections.
 base::Result<double> fill(Rig& rig, std::span<const Connection> connections) {
   Drive drive(rig.worker(0), rig.endpoint(0), connections);
-  drive.open_all(kInFlight);
+  drive.open_all(Drive::kInFlight);
   if (auto checked = check(drive.totals(), rig); !checked) return std::unexpected(std::move(checked.error()));
   if (rig.live_flows() != connections.size()) {
     return base::fail("only " + std::to_string(rig.live_flows()) + " of " + std::to_string(connections.size()) +
@@ -95,10 +94,6 @@ class Churn {
   std::uint64_t ns_per_group_;
   std::vector<Segment> segments_;
 };
-
-double rounded(double value) {
-  return std::round(value * 1000) / 1000;
-}
 
 base::Result<Spread> measure_churn(Rig& rig, Churn& churn, const ConnectOptions& options, std::uint64_t spare) {
   // Until flows expire as fast as they end.

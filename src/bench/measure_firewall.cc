@@ -35,7 +35,7 @@ namespace ringplane::bench {
 namespace {
 
 constexpr double kNanosPerSecond = 1e9;
-constexpr std::uint64_t kInFlight = 65'536;
+constexpr std::uint64_t kFirewallInFlight = 65'536;
 constexpr std::uint64_t kProbeLookups = 1U << 20;
 
 /// What a NIC with a symmetric hash does: every connection arrives at the worker that owns it.
@@ -93,7 +93,7 @@ class Crew {
 
   /// Opens all connections by their handshakes.
   base::Result<void> establish() {
-    on_all([&](std::size_t i) { drives_[i].open_all(kInFlight); });
+    on_all([&](std::size_t i) { drives_[i].open_all(kFirewallInFlight); });
     for (const Drive& drive : drives_) through_ += drive.totals().received;
     if (rig_.live_flows() == options_.flows && through_ == 3 * options_.flows) return {};
     return base::fail("only " + std::to_string(rig_.live_flows()) + " of " + std::to_string(options_.flows) +
@@ -186,10 +186,6 @@ base::Result<double> run_probe(LookupProbe& probe, base::Random& random) {
   const std::uint64_t begin = base::monotonic_ns();
   if (probe.run(kProbeLookups, random) != kProbeLookups) return base::fail("the lookup probe lost a record");
   return static_cast<double>(kProbeLookups) * 1e3 / static_cast<double>(base::monotonic_ns() - begin);
-}
-
-double rounded(double value) {
-  return std::round(value * 1000) / 1000;
 }
 
 }  // namespace

@@ -33,7 +33,6 @@
 namespace ringplane::bench {
 namespace {
 
-constexpr std::uint64_t kInFlight = 16'384;
 /// Different sources of the flood; it goes round them.
 constexpr std::uint64_t kSources = 4'000'000;
 /// Of the worker's time, with and without a flood in turn: short against what the machine takes away.
@@ -170,7 +169,7 @@ base::Result<nlohmann::ordered_json> measure_flood(const FloodOptions& options,
   Rig& rig = **made;
   pin_to_processor(0);
   Drive opening(rig.worker(0), rig.endpoint(0), std::span(*connections).first(options.flows));
-  opening.open_all(kInFlight);
+  opening.open_all(Drive::kInFlight);
   if (rig.live_flows() != options.flows) return base::fail("not all connections were established");
   Drive drive(rig.worker(0), rig.endpoint(0), *connections);
   Flood flood(rig, drive, options, options.flows);

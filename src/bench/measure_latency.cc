@@ -26,14 +26,12 @@
 #include "bench/rig.h"
 #include "bench/traffic.h"
 #include "firewall/policy.h"
-#include "frame/frame.h"
 #include "worker/worker.h"
 
 namespace ringplane::bench {
 namespace {
 
-constexpr std::uint64_t kInFlight = 512;
-constexpr std::uint32_t kBurst = frame::Burst::kCapacity;
+constexpr std::uint64_t kLatencyInFlight = 512;
 /// The time of sending lies in the padding of the frame, which the data plane forwards as it is.
 constexpr std::size_t kStampOffset = 54;
 constexpr std::size_t kStampBytes = 6;
@@ -131,8 +129,8 @@ class Sender {
   /// All handshakes, a few at a time.
   bool open_all() {
     Seen seen;
-    for (std::size_t first = 0; first < connections_.size(); first += kInFlight) {
-      const std::size_t count = std::min<std::size_t>(kInFlight, connections_.size() - first);
+    for (std::size_t first = 0; first < connections_.size(); first += kLatencyInFlight) {
+      const std::size_t count = std::min<std::size_t>(kLatencyInFlight, connections_.size() - first);
       for (const Step step : {Step::kSyn, Step::kSynAck, Step::kAck}) {
         if (!step_all(first, count, step, seen)) return false;
       }

@@ -34,7 +34,6 @@
 namespace ringplane::bench {
 namespace {
 
-constexpr std::uint64_t kInFlight = 16'384;
 constexpr std::uint64_t kQuietNs = 500'000'000;
 
 /// Nanoseconds that this thread has had a processor of the machine's operating system for.
@@ -169,7 +168,7 @@ base::Result<nlohmann::ordered_json> measure_reload(const ReloadOptions& options
   Rig& rig = **made;
   pin_to_processor(0);
   Drive drive(rig.worker(0), rig.endpoint(0), *connections);
-  drive.open_all(kInFlight);
+  drive.open_all(Drive::kInFlight);
   drive.clear_totals();
   Outcome outcome;
   {

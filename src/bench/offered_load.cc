@@ -8,14 +8,12 @@
 #include "bench/drive.h"
 #include "bench/rig.h"
 #include "bench/traffic.h"
-#include "frame/frame.h"
 #include "wire/packet.h"
 #include "worker/worker.h"
 
 namespace ringplane::bench {
 namespace {
 
-constexpr std::uint32_t kBurst = frame::Burst::kCapacity;
 constexpr std::size_t kTcpFlagsOffset = 14 + 20 + 13;
 
 }  // namespace

@@ -14,7 +14,7 @@
 namespace ringplane::bench {
 namespace {
 
-constexpr std::size_t kBurst = 64;
+constexpr std::size_t kProbeBurst = 64;
 
 std::uint64_t hash_of(std::uint64_t key) noexcept {
   return base::Random(key)();
@@ -57,19 +57,19 @@ LookupProbe::LookupProbe(base::MappedMemory memory, std::uint64_t count) noexcep
 }
 
 std::uint64_t LookupProbe::run(std::uint64_t lookups, base::Random& random) noexcept {
-  std::array<std::uint64_t, kBurst> keys;
-  std::array<std::uint64_t, kBurst> hashes;
-  std::array<std::uint32_t, kBurst> candidates;
+  std::array<std::uint64_t, kProbeBurst> keys;
+  std::array<std::uint64_t, kProbeBurst> hashes;
+  std::array<std::uint32_t, kProbeBurst> candidates;
   std::uint64_t found = 0;
-  for (std::uint64_t done = 0; done < lookups; done += kBurst) {
+  for (std::uint64_t done = 0; done < lookups; done += kProbeBurst) {
     // Hash all, fetch the buckets.
-    for (std::size_t i = 0; i < kBurst; ++i) {
+    for (std::size_t i = 0; i < kProbeBurst; ++i) {
       keys[i] = random.below(records_.size());
       hashes[i] = hash_of(keys[i]);
       __builtin_prefetch(&buckets_[bucket_of(hashes[i])]);
     }
     // Find the tags, fetch the records. No early exit: a wrong guess would stop the reads behind it.
-    for (std::size_t i = 0; i < kBurst; ++i) {
+    for (std::size_t i = 0; i < kProbeBurst; ++i) {
       const Bucket& bucket = buckets_[bucket_of(hashes[i])];
       const std::uint16_t tag = tag_of(hashes[i]);
       std::uint32_t candidate = bucket.record[0];
@@ -80,7 +80,7 @@ std::uint64_t LookupProbe::run(std::uint64_t lookups, base::Random& random) noex
       __builtin_prefetch(&records_[candidate]);
     }
     // Compare the keys; the few whose tag was not unique or whose bucket was full are looked for at leisure.
-    for (std::size_t i = 0; i < kBurst; ++i) {
+    for (std::size_t i = 0; i < kProbeBurst; ++i) {
       if (records_[candidates[i]].key == keys[i]) [[likely]] {
         ++found;
         continue;

@@ -33,11 +33,11 @@ std::string cpu_info(const std::string& name) {
   return "";
 }
 
+}  // namespace
+
 double rounded(double value) {
   return std::round(value * 1000) / 1000;
 }
-
-}  // namespace
 
 nlohmann::ordered_json machine_facts() {
   utsname system{};

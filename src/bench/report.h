@@ -18,7 +18,9 @@ struct Spread {
   double high = 0;
 };
 [[nodiscard]] Spread spread_of(std::vector<double> values);
-/// {"median": .., "low": .., "high": ..}, three decimals.
+/// To three decimals.
+[[nodiscard]] double rounded(double value);
+/// {"median": .., "low": .., "high": ..}, rounded.
 [[nodiscard]] nlohmann::ordered_json json_of(const Spread& spread);
 
 }  // namespace ringplane::bench

@@ -29,6 +29,8 @@
 
 namespace ringplane::bench {
 
+inline constexpr std::uint32_t kBurst = frame::Burst::kCapacity;
+
 inline constexpr base::PortId kLan{0};
 inline constexpr base::PortId kWan{1};
 
@@ -61,9 +63,9 @@ class Endpoint {
   /// slots run out.
   template <class Write>
   std::uint32_t send(base::PortId port, std::uint32_t count, Write&& write) {
-    std::array<std::uint64_t, frame::Burst::kCapacity> addresses;
+    std::array<std::uint64_t, kBurst> addresses;
     count = pool_->take(addresses.data(), count);
-    std::array<frame::Frame, frame::Burst::kCapacity> frames;
+    std::array<frame::Frame, kBurst> frames;
     for (std::uint32_t i = 0; i < count; ++i) {
       frames[i] = {.address = addresses[i], .length = kFrameBytes, .port = port};
       write(arena_->base() + addresses[i], i);

@@ -43,7 +43,7 @@ Environment three_ports() {
   return environment;
 }
 
-std::string errors_of(const ParseResult& parsed) {
+std::string error_text(const ParseResult& parsed) {
   std::string all;
   for (const Diagnostic& diagnostic : parsed.diagnostics) all += render(diagnostic) + "\n";
   return all;
@@ -104,7 +104,7 @@ TEST(Classifier, decides_as_the_linear_evaluator_over_random_rules_and_packets) 
     const std::string text = rules.text(1 + random.below(round % 20 == 0 ? 300 : 40));
     SCOPED_TRACE(text);
     ParseResult parsed = parse({.name = "random", .text = text}, environment);
-    ASSERT_TRUE(parsed.ok()) << errors_of(parsed);
+    ASSERT_TRUE(parsed.ok()) << error_text(parsed);
     const Policy policy(std::move(parsed.ruleset));
     Classifier classifier(policy.ruleset());
     std::vector<MatchKey> keys;
@@ -150,7 +150,7 @@ TEST(Classifier, decides_as_the_linear_evaluator_among_thousands_of_rules_of_bot
   base::Random random(seed);
   for (const std::size_t count : {500U, 2'000U, 8'000U}) {
     ParseResult parsed = parse({.name = "many", .text = many_rules(count, random)}, three_ports());
-    ASSERT_TRUE(parsed.ok()) << errors_of(parsed);
+    ASSERT_TRUE(parsed.ok()) << error_text(parsed);
     Classifier classifier(parsed.ruleset);
     std::vector<MatchKey> keys;
     for (int i = 0; i < 600; ++i) {
@@ -291,7 +291,7 @@ TEST(Classifier, finds_one_rule_among_many_that_differ_by_address_and_port) {
             ".0/24 to any port " + std::to_string(1000 + i % 7) + "\n";
   }
   ParseResult parsed = parse({.name = "many", .text = text}, three_ports());
-  ASSERT_TRUE(parsed.ok()) << errors_of(parsed);
+  ASSERT_TRUE(parsed.ok()) << error_text(parsed);
   const Classifier classifier(parsed.ruleset);
   EXPECT_EQ(classifier.walked_count(), 0U);
   EXPECT_LE(classifier.table_count(Way::kIn, wire::Family::kIpv4), 4U);

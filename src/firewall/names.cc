@@ -145,7 +145,7 @@ constexpr Code kIcmp6Codes[] = {
 };
 
 // RFC 791 words, and the DSCPs of RFC 2474, 2597, 3246 in the upper six bits.
-constexpr Named kTos[] = {
+constexpr Named kTosNames[] = {
     {"lowdelay", 0x10},   {"throughput", 0x08}, {"reliability", 0x04}, {"critical", 0xa0}, {"inetcontrol", 0xc0},
     {"netcontrol", 0xe0}, {"ef", 0xb8},         {"af11", 0x28},        {"af12", 0x30},     {"af13", 0x38},
     {"af21", 0x48},       {"af22", 0x50},       {"af23", 0x58},        {"af31", 0x68},     {"af32", 0x70},
@@ -250,7 +250,7 @@ std::string icmp_code_name(std::uint8_t code, std::uint8_t type, wire::Family fa
 }
 
 std::optional<std::uint8_t> find_tos(std::string_view name) noexcept {
-  return find(kTos, name);
+  return find(kTosNames, name);
 }
 
 std::optional<std::uint8_t> parse_tcp_flags(std::string_view letters) noexcept {

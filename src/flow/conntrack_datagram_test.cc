@@ -1,6 +1,5 @@
 // Conntrack of everything that is not TCP: who has spoken, and whether it was answered.
 #include <cstdint>
-#include <string>
 
 #include <gtest/gtest.h>
 
@@ -18,10 +17,6 @@ namespace {
 
 using base::DropReason;
 using wire::Direction;
-
-std::string states_of(const Flow& flow) {
-  return std::string(state_name(flow, Direction::kOriginal)) + ":" + std::string(state_name(flow, Direction::kReply));
-}
 
 Flow datagram_flow(const wire::Packet& first) {
   Flow flow;

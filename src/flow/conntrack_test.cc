@@ -55,10 +55,6 @@ std::uint8_t flags_of(std::string_view text) {
   return flags;
 }
 
-std::string states_of(const Flow& flow) {
-  return std::string(state_name(flow, Direction::kOriginal)) + ":" + std::string(state_name(flow, Direction::kReply));
-}
-
 wire::Packet segment_of(const Line& line) {
   wire::Packet packet = packet_of(1, wire::Family::kIpv4, wire::protocol::kTcp, line.side == '<');
   packet.tcp_flags = flags_of(line.flags);

@@ -24,7 +24,7 @@
 namespace ringplane::flow {
 namespace {
 
-constexpr std::uint16_t kGeneration = 7;
+constexpr std::uint16_t kOwnGeneration = 7;
 constexpr Tick kNow = 123'456;
 constexpr std::size_t kFlows = 40;
 
@@ -51,7 +51,7 @@ Flow random_flow(base::Random& random) {
       (often(random) ? flow_flag::kLive : random()) |
       (random() & (flow_flag::kOriginalUpper | flow_flag::kOriginalSecondPort | flow_flag::kConnectionCounted)));
   flow.timeout_set = static_cast<std::uint8_t>(random());
-  flow.generation = often(random) ? kGeneration : half();
+  flow.generation = often(random) ? kOwnGeneration : half();
   flow.packets = {often(random) ? half() : std::uint16_t{0xffff}, often(random) ? half() : std::uint16_t{0xffff}};
   flow.peer = {peer(), peer()};
   flow.max_window = {half(), half()};
@@ -85,9 +85,9 @@ void set_headers(wire::PlainHeaders& headers, std::size_t i, const Flow& flow, b
 bool step_one(Flow& flow, const EstablishedBurst& burst, std::size_t i) {
   const EstablishedPacket packet = EstablishedPacket::of(burst.headers, i, (burst.second_side >> i & 1) != 0);
   const bool udp = (burst.headers.udp >> i & 1) != 0;
-  if (udp ? differs(flow, packet, EstablishedFlow::udp(kGeneration)) != 0
+  if (udp ? differs(flow, packet, EstablishedFlow::udp(kOwnGeneration)) != 0
           : (burst.headers.ordinary >> i & 1) == 0 ||
-                !step_established(flow, packet, EstablishedFlow::tcp(kGeneration))) {
+                !step_established(flow, packet, EstablishedFlow::tcp(kOwnGeneration))) {
     return false;
   }
   const std::size_t side = sender_of(flow, packet);
@@ -114,7 +114,7 @@ TEST(EstablishedLanes, DoWhatOneAtATimeDoes) {
       set_headers(headers, first + i, flows[likely[first + i].value], random);
     }
     const EstablishedBurst burst{
-        .headers = headers, .second_side = random(), .likely = likely, .generation = kGeneration, .now = kNow};
+        .headers = headers, .second_side = random(), .likely = likely, .generation = kOwnGeneration, .now = kNow};
     const auto wanted = static_cast<std::uint16_t>(random.below(2) == 0 ? 0xffff : random());
     std::vector<Flow> expected = flows;
     std::uint16_t expected_tracked = 0;

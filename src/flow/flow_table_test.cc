@@ -38,7 +38,6 @@ using base::FlowId;
 using base::kNanosPerSecond;
 using wire::Family;
 
-constexpr std::uint64_t kStart = 1000 * kNanosPerSecond;
 /// A flow ends at most this long after its deadline.
 constexpr std::uint64_t kPrecisionNs = ExpiryWheel::kSlotNs + kTickNs;
 

@@ -4,12 +4,10 @@
 // made anew, since they may have been left in the middle of a change.
 #include <algorithm>
 #include <array>
-#include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "base/ids.h"
-#include "flow/expiry_wheel.h"
 #include "flow/flow.h"
 #include "flow/flow_index.h"
 #include "flow/flow_table.h"

@@ -9,7 +9,6 @@
 #include <memory>
 #include <span>
 #include <utility>
-#include <vector>
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -17,7 +16,6 @@
 #include "base/clock.h"
 #include "base/drop_reason.h"
 #include "base/file_descriptor.h"
-#include "base/hash.h"
 #include "base/ids.h"
 #include "base/mapped_memory.h"
 #include "base/memory_file.h"
@@ -33,7 +31,6 @@
 namespace ringplane::flow {
 namespace {
 
-constexpr std::uint64_t kStart = 1000 * base::kNanosPerSecond;
 constexpr std::uint32_t kCapacity = 2000;
 
 wire::Packet opening(std::uint32_t number) {
@@ -172,8 +169,8 @@ TEST_F(Inheritance, ATableInWhichMuchWasOverwrittenIsNotTrusted) {
 /// What the child does until it is killed: begins, continues, ends, evicts and expires flows in no order.
 [[noreturn]] void live_until_killed(FlowTable& table, std::uint64_t seed) {
   base::Random random(seed);
-  for (std::uint64_t now_ns = kStart;; now_ns += random.below(1'000'000)) {
-    const wire::Packet packet = opening(static_cast<std::uint32_t>(random.below(3 * kCapacity)));
+  for (;;) {
+    const wire::Packet packet = opening(static_cast<std::uint32_t>(random.below(std::uint64_t{3} * kCapacity)));
     const std::uint64_t hash = packet.key.hash(base::secret_from_seed(1));
     const base::FlowId id = table.find(packet.key, hash);
     if (!id.valid()) {

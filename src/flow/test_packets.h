@@ -4,12 +4,18 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 
+#include "base/clock.h"
+#include "flow/flow.h"
 #include "wire/flow_key.h"
 #include "wire/ip_address.h"
 #include "wire/packet.h"
 
 namespace ringplane::flow {
+
+/// When a test begins.
+inline constexpr std::uint64_t kStart = 1000 * base::kNanosPerSecond;
 
 /// The packet of conversation `number` that its lower (or upper) endpoint sends: all fields of the key depend on the
 /// number, different numbers below 2^32 give different keys.
@@ -57,6 +63,12 @@ namespace ringplane::flow {
   segments[2].tcp_seq = segments[0].tcp_seq + 1;
   segments[2].tcp_ack = segments[1].tcp_seq + 1;
   return segments;
+}
+
+/// What conntrack believes of both ends: "ESTABLISHED:SYN_SENT", the sender of the first packet before the colon.
+[[nodiscard]] inline std::string states_of(const Flow& flow) {
+  return std::string(state_name(flow, wire::Direction::kOriginal)) + ":" +
+         std::string(state_name(flow, wire::Direction::kReply));
 }
 
 }  // namespace ringplane::flow

@@ -11,16 +11,16 @@
 namespace ringplane::wire {
 namespace {
 
-constexpr std::uint8_t kOptionEnd = 0;
-constexpr std::uint8_t kOptionNop = 1;
+constexpr std::uint8_t kIpOptionEnd = 0;
+constexpr std::uint8_t kIpOptionNop = 1;
 constexpr std::uint8_t kOptionRouterAlert = 148;
 
 /// Calls `f(kind)` for each option that is not padding; false if the list runs over its end.
 template <class F>
 bool walk_options(Bytes options, F&& f) noexcept {
   std::size_t at = 0;
-  while (at < options.size() && options[at] != kOptionEnd) {
-    if (options[at] == kOptionNop) {
+  while (at < options.size() && options[at] != kIpOptionEnd) {
+    if (options[at] == kIpOptionNop) {
       ++at;
       continue;
     }

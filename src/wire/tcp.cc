@@ -11,8 +11,8 @@
 namespace ringplane::wire {
 namespace {
 
-constexpr std::uint8_t kOptionEnd = 0;
-constexpr std::uint8_t kOptionNop = 1;
+constexpr std::uint8_t kTcpOptionEnd = 0;
+constexpr std::uint8_t kTcpOptionNop = 1;
 constexpr std::uint8_t kOptionWindowScale = 3;
 constexpr std::uint8_t kMaxWindowScale = 14;
 
@@ -29,8 +29,8 @@ std::expected<TcpView, base::DropReason> TcpView::parse(Bytes segment) noexcept 
 
 std::uint8_t TcpView::window_scale_of(Bytes options) noexcept {
   std::size_t at = 0;
-  while (at < options.size() && options[at] != kOptionEnd) {
-    if (options[at] == kOptionNop) {
+  while (at < options.size() && options[at] != kTcpOptionEnd) {
+    if (options[at] == kTcpOptionNop) {
       ++at;
       continue;
     }

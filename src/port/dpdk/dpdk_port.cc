@@ -23,11 +23,7 @@
 #include "port/port.h"
 
 namespace ringplane::port {
-namespace {
-
-constexpr std::uint64_t kHugePageBytes = std::uint64_t{2} << 20;
-
-}  // namespace
+namespace {}  // namespace
 
 base::Result<std::unique_ptr<DpdkPorts>> LoadedDpdkPorts::create(const frame::Arena& arena,
                                                                  const DpdkOptions& options) {
@@ -38,7 +34,7 @@ base::Result<std::unique_ptr<DpdkPorts>> LoadedDpdkPorts::create(const frame::Ar
   std::unique_ptr<LoadedDpdkPorts> ports(new LoadedDpdkPorts(std::move(*headers)));
   // So that DPDK knows the frames' pages when a driver asks; the mapping ends on a huge page, so rounding up is safe.
   const std::uint64_t page =
-      arena.pages() == base::PageKind::kHuge ? kHugePageBytes : static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+      arena.pages() == base::PageKind::kHuge ? base::kHugePageBytes : static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   const std::uint64_t bytes = (arena.bytes() + page - 1) / page * page;
   if (rte_extmem_register(arena.base(), bytes, nullptr, 0, page) != 0) {
     return base::fail(std::string("DPDK does not take the arena of the frames (") + rte_strerror(rte_errno) +
