@@ -8,7 +8,7 @@ declare -A packages=(
            libfmt-dev libspdlog-dev nlohmann-json3-dev libssl-dev liblzma-dev libgtest-dev libgmock-dev libbenchmark-dev
            dpdk-dev libseccomp-dev python3"
   [test]="python3 python3-scapy iproute2 ethtool nginx-light curl iperf3 iputils-ping netcat-openbsd openssh-server
-          openssh-client nftables procps xz-utils dpdk
+          openssh-client nftables iptables ipset procps xz-utils dpdk
           mandoc man-db systemd dpkg-dev strace util-linux"
   [demo]="iproute2 ethtool nginx-light curl iperf3 iputils-ping netcat-openbsd openssh-client python3"
   [check]="clang-19 clang-format-19 clang-tidy-19 lld-19 libclang-rt-19-dev git"

@@ -16,7 +16,7 @@ from pathlib import Path
 PROGRAM = ""
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "bridge"
-FINE, FAILED, USAGE, BAD_CONFIGURATION = 0, 1, 2, 78
+FINE, FAILED, USAGE, INCOMPLETE, BAD_CONFIGURATION = 0, 1, 2, 3, 78
 COMMANDS = ["run", "check", "explain", "test", "replay", "show", "import"]
 WEB = "in on lan proto tcp from 10.9.0.1 port 40000 to 10.9.0.2 port 80 flags S"
 SSH = "in on lan proto tcp from 10.9.0.1 port 40000 to 10.9.0.2 port 22 flags S"
@@ -112,8 +112,27 @@ class Help(Case):
         self.exits(FAILED, "bench", "classify", "--rules", "no-such-set")
         self.exits(USAGE, "bench", "firewall", "--flows", "many")
 
-    def test_import_says_not_yet(self):
-        self.assertIn("not yet", self.exits(FAILED, "import", "iptables-save").stderr)
+    def test_import_of_what_other_firewalls_print(self):
+        cases = ROOT / "tests" / "import_cases"
+        for form, file, code in (("iptables-save", "iptables.save", INCOMPLETE), ("nft-json", "nft.json", INCOMPLETE),
+                                 ("iptables-save", "ip6tables.save", FINE), ("ipset", "ipset.save", INCOMPLETE)):
+            with self.subTest(file=file), tempfile.TemporaryDirectory() as folder:
+                made = self.exits(code, "import", form, cases / file)
+                last = made.stdout.splitlines()[-1]
+                self.assertRegex(last, r"^# \d+ of \d+ translated$")
+                self.assertIn(last[2:], made.stderr)
+                self.assertEqual(code == FINE, "# not translated: " not in made.stdout)
+                (Path(folder) / "pf.conf").write_text(made.stdout)
+                self.exits(FINE, "check", "-f", Path(folder) / "pf.conf")
+
+    def test_import_of_a_host_and_of_nonsense(self):
+        rules = self.write("rules", "*filter\n:INPUT DROP [0:0]\n-A INPUT -p udp -m udp --dport 53 -j ACCEPT\nCOMMIT\n")
+        self.exits(INCOMPLETE, "import", "iptables-save", rules)
+        self.assertIn("pass out quick on dmz inet proto udp", self.exits(FINE, "import", "iptables-save", "--host", "dmz", rules).stdout)
+        self.exits(USAGE, "import", "iptables-save", "--host", "d z", rules)
+        self.exits(USAGE, "import", "ipfw", rules)
+        self.assertIn("rules:2:", self.exits(FAILED, "import", "iptables-save", self.write("rules", "*filter\nx\n")).stderr)
+        self.exits(FAILED, "import", "nft-json", self.folder / "absent")
 
 
 class Check(Case):

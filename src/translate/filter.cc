@@ -1,0 +1,149 @@
+#include "translate/filter.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "wire/ip_address.h"
+
+namespace ringplane::translate {
+namespace {
+
+__extension__ using Wide = unsigned __int128;
+
+Wide number_of(const wire::HostAddress& host) noexcept {
+  if (host.family == wire::Family::kIpv4) return host.address.ipv4();
+  Wide value = 0;
+  for (const std::uint8_t byte : host.address.bytes) value = (value << 8) | byte;
+  return value;
+}
+
+wire::IpAddress address_of(wire::Family family, Wide value) noexcept {
+  if (family == wire::Family::kIpv4) return wire::IpAddress::from_ipv4(static_cast<std::uint32_t>(value));
+  wire::IpAddress address;
+  for (std::size_t i = 16; i-- > 0; value >>= 8) address.bytes[i] = static_cast<std::uint8_t>(value);
+  return address;
+}
+
+}  // namespace
+
+bool is_table_name(std::string_view name) noexcept {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '.';
+  };
+  return !name.empty() && name.size() <= 31 && std::ranges::all_of(name, plain);
+}
+
+PortRanges sorted(PortRanges ranges) {
+  std::ranges::sort(ranges);
+  PortRanges merged;
+  for (const auto& [low, high] : ranges) {
+    if (!merged.empty() && low <= merged.back().second + 1) {
+      merged.back().second = std::max(merged.back().second, high);
+    } else {
+      merged.emplace_back(low, high);
+    }
+  }
+  return merged;
+}
+
+PortRanges complement_of(const PortRanges& ranges) {
+  PortRanges others;
+  std::uint32_t next = 0;
+  for (const auto& [low, high] : sorted(ranges)) {
+    if (low > next) others.emplace_back(static_cast<std::uint16_t>(next), static_cast<std::uint16_t>(low - 1));
+    next = std::uint32_t{high} + 1;
+  }
+  if (next <= 0xffff) others.emplace_back(static_cast<std::uint16_t>(next), std::uint16_t{0xffff});
+  return others;
+}
+
+PortRanges common_of(const PortRanges& first, const PortRanges& second) {
+  PortRanges both;
+  for (const auto& [low, high] : first) {
+    for (const auto& [other_low, other_high] : second) {
+      const std::uint16_t from = std::max(low, other_low);
+      const std::uint16_t to = std::min(high, other_high);
+      if (from <= to) both.emplace_back(from, to);
+    }
+  }
+  return sorted(std::move(both));
+}
+
+std::vector<wire::Prefix> prefixes_of(const wire::HostAddress& first, const wire::HostAddress& last) {
+  std::vector<wire::Prefix> prefixes;
+  if (first.family != last.family) return prefixes;
+  Wide at = number_of(first);
+  const Wide end = number_of(last);
+  const unsigned bits = wire::address_bits(first.family);
+  while (at <= end) {
+    unsigned host_bits = 0;
+    while (host_bits < bits) {
+      const Wide low = (Wide{2} << host_bits) - 1;  // one bit more; wraps to all ones at 128
+      if ((at & low) != 0 || (at | low) > end) break;
+      ++host_bits;
+    }
+    prefixes.push_back(wire::Prefix::of(first.family, address_of(first.family, at), bits - host_bits));
+    const Wide block_end = host_bits == 128 ? ~Wide{0} : at + ((Wide{1} << host_bits) - 1);
+    if (block_end >= end) break;
+    at = block_end + 1;
+  }
+  return prefixes;
+}
+
+void narrow_ports(FilterRule& rule, PortRanges FilterRule::* side, const PortRanges& wanted) {
+  PortRanges& ports = rule.*side;
+  ports = ports.empty() ? sorted(wanted) : common_of(ports, wanted);
+  rule.never = rule.never || ports.empty();
+}
+
+void narrow_protocols(FilterRule& rule, std::vector<std::uint8_t> protocols) {
+  std::ranges::sort(protocols);
+  if (rule.protocols.empty()) {
+    rule.protocols = std::move(protocols);
+    return;
+  }
+  std::vector<std::uint8_t> both;
+  std::ranges::set_intersection(rule.protocols, protocols, std::back_inserter(both));
+  rule.never = rule.never || both.empty();
+  rule.protocols = std::move(both);
+}
+
+void narrow_family(FilterRule& rule, wire::Family family) {
+  if (rule.family != wire::Family::kNone && rule.family != family) rule.never = true;
+  rule.family = family;
+}
+
+void narrow_flags(FilterRule& rule, FlagsCondition flags, bool negated) {
+  std::vector<FlagsCondition> wanted;
+  if (!negated) {
+    wanted.push_back(flags);
+  } else {
+    // One bit that differs is enough.
+    for (unsigned bit = 0; bit < 8; ++bit) {
+      const auto mask = static_cast<std::uint8_t>(1U << bit);
+      if ((flags.mask & mask) != 0) wanted.push_back({mask, static_cast<std::uint8_t>(~flags.value & mask)});
+    }
+  }
+  std::vector<FlagsCondition> both;
+  if (rule.flags.empty()) {
+    both = std::move(wanted);
+  } else {
+    for (const FlagsCondition& one : rule.flags) {
+      for (const FlagsCondition& other : wanted) {
+        if (((one.value ^ other.value) & one.mask & other.mask) != 0) continue;
+        both.push_back(
+            {static_cast<std::uint8_t>(one.mask | other.mask), static_cast<std::uint8_t>(one.value | other.value)});
+      }
+    }
+  }
+  rule.never = rule.never || both.empty();
+  rule.flags = std::move(both);
+}
+
+}  // namespace ringplane::translate
