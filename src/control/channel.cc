@@ -114,7 +114,7 @@ bool receive_descriptors(int fd, std::uint32_t count, std::vector<base::FileDesc
   return got == count && (message.msg_flags & MSG_CTRUNC) == 0;
 }
 
-base::Result<sockaddr_un> address_of(const std::string& path) {
+base::Result<sockaddr_un> channel_address(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof address.sun_path) {
@@ -129,7 +129,7 @@ base::Result<sockaddr_un> address_of(const std::string& path) {
 }  // namespace
 
 base::Result<Channel> Channel::connect(const std::string& path, int patience_ms) {
-  const auto address = address_of(path);
+  const auto address = channel_address(path);
   if (!address) return std::unexpected(address.error());
   base::FileDescriptor client(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (::connect(client.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
@@ -218,7 +218,7 @@ Message failed(const base::Error& error) {
 }
 
 base::Result<base::FileDescriptor> listen_at(const std::string& path) {
-  const auto address = address_of(path);
+  const auto address = channel_address(path);
   if (!address) return std::unexpected(address.error());
   unlink(path.c_str());
   base::FileDescriptor listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));

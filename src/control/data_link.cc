@@ -29,7 +29,7 @@ namespace {
 
 /// Memory for millions of flows is touched before a data process is ready.
 constexpr int kStartPatienceMs = 180'000;
-constexpr int kPatienceMs = 15'000;
+constexpr int kLinkPatienceMs = 15'000;
 constexpr int kChannelInChild = 3;
 
 /// `program` as a data process, with `channel` as descriptor 3 and, beside the standard ones, no other.
@@ -90,7 +90,7 @@ base::Result<std::string> DataLink::go() {
   if (auto ready = await_ready(); !ready) return std::unexpected(std::move(ready.error()));
   auto found = channel_.call({.kind = MessageKind::kGo, .body = {}, .holdings = {}});
   if (!found) return give_up(found.error());
-  channel_.set_patience(kPatienceMs);
+  channel_.set_patience(kLinkPatienceMs);
   return std::move(found->body);
 }
 
@@ -102,7 +102,7 @@ std::unexpected<base::Error> DataLink::give_up(const base::Error& error) {
 }
 
 base::Result<DataLink> DataLink::attach(const std::string& listener_path, Estate& estate) {
-  auto channel = Channel::connect(listener_path, kPatienceMs);
+  auto channel = Channel::connect(listener_path, kLinkPatienceMs);
   if (!channel) return std::unexpected(std::move(channel.error()));
   auto all = channel->call({.kind = MessageKind::kSurrender, .body = {}, .holdings = {}});
   if (!all) return std::unexpected(std::move(all.error()));

@@ -45,8 +45,8 @@
 namespace ringplane::control {
 namespace {
 
-constexpr int kTickMs = 50;
-constexpr int kPatienceMs = 10'000;
+constexpr int kDataTickMs = 50;
+constexpr int kDataPatienceMs = 10'000;
 
 base::Result<std::shared_ptr<const firewall::Policy>> compile(const Config& config, const base::Holdings& holdings) {
   auto files = PackedFiles::open(holdings.find("rules"));
@@ -69,7 +69,7 @@ class DataProcess {
 
   int run(Channel channel) {
     channel_ = std::move(channel);
-    channel_.set_patience(kPatienceMs);
+    channel_.set_patience(kDataPatienceMs);
     while (!stopping_) turn();
     return 0;
   }
@@ -103,7 +103,7 @@ class DataProcess {
   void turn() {
     std::array<pollfd, 2> waits{pollfd{.fd = estate_.holdings.find("listener"), .events = POLLIN, .revents = 0},
                                 pollfd{.fd = channel_.descriptor(), .events = POLLIN, .revents = 0}};
-    poll(waits.data(), waits.size(), kTickMs);
+    poll(waits.data(), waits.size(), kDataTickMs);
     if (waits[1].revents != 0) serve();
     if ((waits[0].revents & POLLIN) != 0) welcome();
     write_logs();
@@ -116,7 +116,7 @@ class DataProcess {
     base::FileDescriptor client(accept4(estate_.holdings.find("listener"), nullptr, nullptr, SOCK_CLOEXEC));
     if (!client.valid()) return;
     channel_ = Channel(std::move(client));
-    channel_.set_patience(kPatienceMs);
+    channel_.set_patience(kDataPatienceMs);
   }
 
   void serve() {

@@ -82,6 +82,13 @@ base::Result<void> allow_few_system_calls() {
   const auto allow = [&](int call) {
     if (error == 0) error = seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, call, 0, nullptr);
   };
+  // libseccomp's own SCMP_A0() ... are C.
+  const auto equals = [](unsigned argument, scmp_datum_t value) {
+    return scmp_arg_cmp{.arg = argument, .op = SCMP_CMP_EQ, .datum_a = value, .datum_b = 0};
+  };
+  const auto masked = [](unsigned argument, scmp_datum_t mask, scmp_datum_t value) {
+    return scmp_arg_cmp{.arg = argument, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
+  };
   const auto allow_if = [&](int call, scmp_arg_cmp condition) {
     if (error == 0) error = seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, call, 1, &condition);
   };
@@ -92,21 +99,20 @@ base::Result<void> allow_few_system_calls() {
                          SCMP_SYS(accept4), SCMP_SYS(shutdown), SCMP_SYS(getsockopt)}) {
     allow(call);
   }
-  allow_if(SCMP_SYS(newfstatat),
-           SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH));  // fstat() of newer libraries
-  allow_if(SCMP_SYS(fcntl), SCMP_A1(SCMP_CMP_EQ, F_DUPFD_CLOEXEC));
-  allow_if(SCMP_SYS(fcntl), SCMP_A1(SCMP_CMP_EQ, F_GETFL));
-  allow_if(SCMP_SYS(setsockopt), SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET));  // patience
-  allow_if(SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, SIOCGIFNAME));      // the state of a link
-  allow_if(SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, SIOCGIFFLAGS));
+  allow_if(SCMP_SYS(newfstatat), masked(3, AT_EMPTY_PATH, AT_EMPTY_PATH));  // fstat() of newer libraries
+  allow_if(SCMP_SYS(fcntl), equals(1, F_DUPFD_CLOEXEC));
+  allow_if(SCMP_SYS(fcntl), equals(1, F_GETFL));
+  allow_if(SCMP_SYS(setsockopt), equals(1, SOL_SOCKET));  // patience
+  allow_if(SCMP_SYS(ioctl), equals(1, SIOCGIFNAME));      // the state of a link
+  allow_if(SCMP_SYS(ioctl), equals(1, SIOCGIFFLAGS));
   // Memory, never executable.
   for (const int call : {SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk)}) allow(call);
-  allow_if(SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-  allow_if(SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+  allow_if(SCMP_SYS(mmap), masked(2, PROT_EXEC, 0));
+  allow_if(SCMP_SYS(mprotect), masked(2, PROT_EXEC, 0));
   // Where its own memory comes from and lies.
   for (const int call : {SCMP_SYS(get_mempolicy), SCMP_SYS(set_mempolicy)}) allow(call);
   if (error == 0) {
-    const std::array<scmp_arg_cmp, 2> asks_of_itself{SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A3(SCMP_CMP_EQ, 0)};
+    const std::array<scmp_arg_cmp, 2> asks_of_itself{equals(0, 0), equals(3, 0)};
     error = seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(move_pages), asks_of_itself.size(),
                                    asks_of_itself.data());
   }
@@ -133,8 +139,8 @@ base::Result<void> allow_few_system_calls() {
                          SCMP_SYS(exit_group)}) {
     allow(call);
   }
-  allow_if(SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(getpid())));  // abort()
-  allow_if(SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_SET_TIMERSLACK));
+  allow_if(SCMP_SYS(tgkill), equals(0, static_cast<scmp_datum_t>(getpid())));  // abort()
+  allow_if(SCMP_SYS(prctl), equals(0, PR_SET_TIMERSLACK));
   if (error == 0) error = seccomp_load(filter.get());
   if (error != 0) return failed_to("restrict its system calls", -error);
   return {};
