@@ -1,5 +1,6 @@
 #include "translate/lines.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -61,13 +62,17 @@ std::optional<std::uint32_t> number_in(std::string_view text, std::uint32_t max)
   return value;
 }
 
-std::string shown(std::string_view text) {
-  constexpr std::size_t kLongest = 160;
-  std::string out(text.substr(0, kLongest));
+bool is_quotable(std::string_view text) noexcept {
+  return std::ranges::all_of(
+      text, [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\' && c != '$' && c != '*'; });
+}
+
+std::string shown(std::string_view text, std::size_t longest) {
+  std::string out(text.substr(0, longest));
   for (char& c : out) {
     if (c < ' ' || c > '~' || c == '\\') c = '?';  // a backslash at the end would take the next line with it
   }
-  if (text.size() > kLongest) out += " ...";
+  if (text.size() > longest) out += " ...";
   return out;
 }
 

@@ -41,7 +41,9 @@ class Lines {
 /// The whole of `text` as a number of at most `max`; 0x... too.
 [[nodiscard]] std::optional<std::uint32_t> number_in(std::string_view text, std::uint32_t max);
 
-/// For a comment of pf.conf: one line, printable, at most 160 characters.
-[[nodiscard]] std::string shown(std::string_view text);
+/// For a comment of pf.conf: one line, printable, of at most `longest` characters.
+[[nodiscard]] std::string shown(std::string_view text, std::size_t longest = 160);
+/// Printable, and nothing that pf would read otherwise between quotes.
+[[nodiscard]] bool is_quotable(std::string_view text) noexcept;
 
 }  // namespace ringplane::translate

@@ -11,6 +11,7 @@
 
 #include "firewall/names.h"
 #include "translate/filter.h"
+#include "translate/lines.h"
 #include "wire/ip_address.h"
 
 namespace ringplane::translate {
@@ -142,7 +143,7 @@ std::string PfWords::interfaces_of(const FilterRule& rule, const Place& place, C
   if (rule.in.names.size() > 1 && rule.in.negated) return "pf has no rules for all interfaces but several";
   for (const InterfaceCondition* side : {&rule.in, &rule.out}) {
     for (const std::string& name : side->names) {
-      if (name.empty() || name.size() > 15 || name.find_first_of("\"\\$ \t") != std::string::npos) {
+      if (name.empty() || name.size() > 15 || !is_quotable(name)) {
         return "no name for an interface";
       }
     }

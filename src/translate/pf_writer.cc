@@ -118,7 +118,7 @@ void PfWriter::refuse(const FilterRule& rule, const std::string& reason, unsigne
   if (statement.refusal.empty()) statement.refusal = reason;
   if (told_[rule.statement]) return;
   told_[rule.statement] = true;
-  line(depth, "# not translated: " + statement.where + ": " + statement.refusal);
+  line(depth, "# not translated: " + shown(statement.where + ": " + statement.refusal, 320));
   line(depth, "#   " + shown(statement.text));
 }
 
@@ -227,9 +227,8 @@ bool PfWriter::write_jump(const Chain& chain, std::size_t at, const Conditions& 
     return true;
   }
   if (rule.log) write_verdict(rule, Verdict::kNone, {}, conditions, depth);
-  const std::string name = to.name.size() > 60 || to.name.find_first_of("\"\\$*") != std::string::npos
-                               ? std::string()
-                               : " \"" + to.name + "\"";
+  const std::string name =
+      to.name.empty() || to.name.size() > 60 || !is_quotable(to.name) ? std::string() : " \"" + to.name + "\"";
   for (const std::string& condition : conditions.all) {
     line(depth, "anchor" + name + " " + std::string(place_.way) + condition + " {");
     write_rules(to, 0, behind, depth + 1);
@@ -419,8 +418,8 @@ base::Result<Translation> PfWriter::write() {
     if (statement.refusal.empty()) {
       ++out.translated;
     } else if (!told_[i]) {
-      out.text +=
-          "# not translated: " + statement.where + ": " + statement.refusal + "\n#   " + shown(statement.text) + "\n";
+      out.text += "# not translated: " + shown(statement.where + ": " + statement.refusal, 320) + "\n#   " +
+                  shown(statement.text) + "\n";
     }
   }
   out.text += "# " + std::to_string(out.translated) + " of " + std::to_string(out.statements) + " translated\n";
