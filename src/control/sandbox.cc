@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstring>
+#include <expected>
 #include <memory>
 #include <string>
 #include <vector>

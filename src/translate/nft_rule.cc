@@ -116,7 +116,7 @@ std::optional<std::pair<std::uint16_t, std::uint16_t>> port_range(const json& va
 
 }  // namespace
 
-const json& nft_bare(const json& element) {
+json nft_bare(const json& element) {
   if (element.is_object() && element.contains("elem") && element["elem"].is_object() &&
       element["elem"].contains("val")) {
     return element["elem"]["val"];

@@ -66,6 +66,6 @@ class NftRule {
 /// Prefixes of an element: "192.0.2.1", {"prefix": ..}, {"range": [.., ..]}; empty if it is none of them.
 [[nodiscard]] std::vector<wire::Prefix> nft_prefixes(const nlohmann::json& value);
 /// Without what may stand around an element: {"elem": {"val": ..}}.
-[[nodiscard]] const nlohmann::json& nft_bare(const nlohmann::json& element);
+[[nodiscard]] nlohmann::json nft_bare(const nlohmann::json& element);
 
 }  // namespace ringplane::translate
