@@ -30,11 +30,13 @@ class PieceList {
 
   class Iterator {
    public:
+    // NOLINTBEGIN(readability-identifier-naming): the standard's
     using iterator_category = std::forward_iterator_tag;
     using value_type = T;
     using difference_type = std::ptrdiff_t;
     using pointer = const T*;
     using reference = const T&;
+    // NOLINTEND(readability-identifier-naming)
 
     Iterator() = default;
     Iterator(const Piece* piece, std::size_t position) noexcept : piece_(piece), position_(position) {}
@@ -51,8 +53,10 @@ class PieceList {
     const Piece* piece_ = nullptr;
     std::size_t position_ = 0;
   };
+  // NOLINTBEGIN(readability-identifier-naming)
   using value_type = T;
   using const_iterator = Iterator;
+  // NOLINTEND(readability-identifier-naming)
 
   PieceList() = default;
   explicit PieceList(std::vector<T> elements) { add(std::make_shared<std::vector<T>>(std::move(elements))); }

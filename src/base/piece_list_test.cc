@@ -1,5 +1,6 @@
 #include "base/piece_list.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -262,7 +262,6 @@ void Classifier::decide_among_changes(const KeyBlock& block, Answers& answers,
                                       std::span<Decision> decisions) const noexcept {
   const RuleIndex& added = changes_->added();
   const std::span<const RuleIndex::Outcome> own_outcomes = index_->outcomes();
-  const std::span<const RuleIndex::Outcome> added_outcomes = added.outcomes();
   std::array<std::uint32_t, KeyBlock::kCapacity>& own = answers.own.index;
   for (std::uint32_t i = 0; i < block.count; ++i) {
     own[i] = std::min(own[i], static_cast<std::uint32_t>(own_outcomes.size() - 1));

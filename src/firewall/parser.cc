@@ -18,6 +18,7 @@
 #include <fmt/core.h>
 #include <sys/stat.h>
 
+#include "base/piece_list.h"
 #include "firewall/diagnostic.h"
 #include "firewall/lexer.h"
 #include "firewall/names.h"

@@ -23,10 +23,10 @@
 #include "firewall/match_key.h"
 #include "firewall/parser.h"
 #include "firewall/policy_editor.h"
+#include "firewall/prefix_set.h"
 #include "firewall/random_rules.h"
 #include "firewall/rule_changes.h"
 #include "firewall/ruleset.h"
-#include "firewall/ruleset_change.h"
 #include "firewall/table_overlay.h"
 #include "wire/ip_address.h"
 

@@ -176,11 +176,13 @@ class TableList {
  public:
   class Iterator {
    public:
+    // NOLINTBEGIN(readability-identifier-naming): the standard's
     using iterator_category = std::forward_iterator_tag;
     using value_type = Table;
     using difference_type = std::ptrdiff_t;
     using pointer = const Table*;
     using reference = const Table&;
+    // NOLINTEND(readability-identifier-naming)
     Iterator() = default;
     explicit Iterator(const std::shared_ptr<const Table>* at) noexcept : at_(at) {}
     const Table& operator*() const noexcept { return **at_; }

@@ -52,7 +52,7 @@ class Gathering {
 
 TableFinder::TableFinder(const TableList& tables, std::vector<TableId> used) : used_(std::move(used)) {
   std::vector<TableId> by_size = used_;
-  std::ranges::stable_sort(by_size, {}, [&tables](TableId id) { return tables[id].addresses.size(); });
+  std::ranges::sort(by_size, {}, [&tables](TableId id) { return std::pair(tables[id].addresses.size(), id); });
   std::vector<Entry> ipv4;
   std::vector<Entry> ipv6;
   for (const TableId id : by_size) {
