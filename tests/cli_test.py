@@ -96,7 +96,7 @@ class Help(Case):
                 (["classify", "--rules", "synth:1k", "--trace", "x", *short],
                  ["mlookups_per_s", "mismatches", "bytes_per_rule"]),
                 (["compile", "--rules", "synth:1k", "--table", "1k", "--repeat", "1"],
-                 ["compile_seconds", "table_seconds"]),
+                 ["compile_seconds", "table_seconds", "rule_change_us", "table_change_us"]),
                 (["reload", "--rules", "synth:1k", "--flows", "2k", "--repeat", "1"],
                  ["packets_lost", "longest_gap_us"]),
                 (["latency", "--flows", "1k", *short], ["p50_us", "p99_us", "p999_us", "packets_left_out"]),

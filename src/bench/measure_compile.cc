@@ -158,7 +158,7 @@ base::Result<nlohmann::ordered_json> measure_compile(const CompileOptions& optio
   if (!source) return std::unexpected(std::move(source.error()));
   auto file = TemporaryFile::create(table_text(options.table_entries, options.seed));
   if (!file) return std::unexpected(std::move(file.error()));
-  const std::string table = "set limit table-entries " + std::to_string(options.table_entries + 1) +
+  const std::string table = "set limit table-entries " + std::to_string(options.table_entries + kChanges) +
                             "\ntable <many> persist file \"" + file->path() + "\"\nblock in from <many>\n";
   std::vector<double> compile_seconds;
   std::vector<double> load;
