@@ -138,7 +138,7 @@ class Daemon {
     prepare_standby();
     service_notice_.ready("running");
     while (!stopping_) turn();
-    if (!becoming_new_) service_notice_.stopping();
+    service_notice_.stopping();
     return stop();
   }
   /// Rules on disk that are not those of a data process that was found running. False: they stay as they are.
