@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <csignal>
 #include <cstdint>
 #include <expected>
@@ -24,6 +25,7 @@
 #include "base/clock.h"
 #include "base/file_descriptor.h"
 #include "base/heap.h"
+#include "base/holdings.h"
 #include "base/mapped_memory.h"
 #include "base/result.h"
 #include "control/channel.h"
@@ -36,6 +38,7 @@
 #include "control/sandbox.h"
 #include "control/show.h"
 #include "control/start_order.h"
+#include "firewall/diagnostic.h"
 #include "firewall/parser.h"
 #include "firewall/policy.h"
 #include "firewall/ruleset.h"

@@ -4,11 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <expected>
+#include <memory>
 #include <set>
 #include <span>
 #include <string>
@@ -18,7 +20,6 @@
 #include <spdlog/spdlog.h>
 
 #include "base/file_descriptor.h"
-#include "base/hash.h"
 #include "base/holdings.h"
 #include "base/ids.h"
 #include "base/memory_file.h"

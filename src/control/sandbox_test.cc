@@ -7,8 +7,6 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
-#include "base/result.h"
-
 namespace ringplane::control {
 namespace {
 

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <span>
 #include <string>
 #include <utility>
@@ -28,11 +27,6 @@
 
 namespace ringplane::firewall {
 namespace {
-
-std::uint64_t seed_of_run() {
-  const char* given = std::getenv("RINGPLANE_SEED");
-  return given != nullptr ? std::strtoull(given, nullptr, 0) : base::os_random_seed();
-}
 
 Environment three_ports() {
   Environment environment{.ports_are_complete = true};
@@ -195,7 +189,7 @@ TEST(Classifier, walks_any_number_of_rules_that_tag_log_or_roll_dice_in_their_or
     }
   }
   ParseResult parsed = parse({.name = "walked", .text = text}, three_ports());
-  ASSERT_TRUE(parsed.ok()) << errors_of(parsed);
+  ASSERT_TRUE(parsed.ok()) << error_text(parsed);
   Classifier classifier(parsed.ruleset);
   std::vector<MatchKey> keys;
   for (int i = 0; i < 300; ++i) {
@@ -250,7 +244,7 @@ TEST(Classifier, tells_rules_apart_by_the_tables_that_hold_an_address) {
     for (const std::size_t many : {0U, 10U, 50U, 300U}) {
       const std::string text = rules_of_tables(tables, many, random);
       ParseResult parsed = parse({.name = "tables", .text = text}, three_ports());
-      ASSERT_TRUE(parsed.ok()) << errors_of(parsed);
+      ASSERT_TRUE(parsed.ok()) << error_text(parsed);
       Classifier classifier(parsed.ruleset);
       const auto address = [&random](bool wide) {
         wire::IpAddress made = wire::IpAddress::from_ipv4(

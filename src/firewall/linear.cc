@@ -50,9 +50,9 @@ bool icmp_matches(const Rule& rule, const MatchKey& key) noexcept {
 }
 
 /// One evaluation on its way through the rules.
-class Walk {
+class LinearWalk {
  public:
-  Walk(const Ruleset& ruleset, const MatchKey& key, const TableOverlay* overlay, std::vector<Mismatch>* trace) noexcept
+  LinearWalk(const Ruleset& ruleset, const MatchKey& key, const TableOverlay* overlay, std::vector<Mismatch>* trace) noexcept
       : ruleset_(ruleset), overlay_(overlay), trace_(trace), key_(key) {}
 
   Decision run() noexcept {
@@ -168,13 +168,13 @@ Mismatch test_rule(const Ruleset& ruleset, std::uint32_t index, const MatchKey& 
 }
 
 Decision evaluate(const Ruleset& ruleset, const MatchKey& key, const TableOverlay* overlay) noexcept {
-  return Walk(ruleset, key, overlay, nullptr).run();
+  return LinearWalk(ruleset, key, overlay, nullptr).run();
 }
 
 Decision evaluate_traced(const Ruleset& ruleset, const MatchKey& key, const TableOverlay* overlay,
                          std::vector<Mismatch>& trace) {
   trace.assign(ruleset.rules.size(), Mismatch::kNotReached);
-  return Walk(ruleset, key, overlay, &trace).run();
+  return LinearWalk(ruleset, key, overlay, &trace).run();
 }
 
 }  // namespace ringplane::firewall

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <span>
 #include <string>
@@ -32,11 +31,6 @@
 
 namespace ringplane::firewall {
 namespace {
-
-std::uint64_t seed_of_run() {
-  const char* given = std::getenv("RINGPLANE_SEED");
-  return given != nullptr ? std::strtoull(given, nullptr, 0) : base::os_random_seed();
-}
 
 ParseResult parsed(const std::string& text) {
   Environment environment{.ports_are_complete = true};

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,12 @@
 #include "wire/ip_address.h"
 
 namespace ringplane::firewall {
+
+/// RINGPLANE_SEED= repeats a run.
+inline std::uint64_t seed_of_run() {
+  const char* given = std::getenv("RINGPLANE_SEED");
+  return given != nullptr ? std::strtoull(given, nullptr, 0) : base::os_random_seed();
+}
 
 class RandomRules {
  public:

@@ -19,7 +19,7 @@ namespace ringplane::firewall {
 namespace {
 
 /// Rules of one key; where there are more, lengths are no longer rounded.
-constexpr std::uint32_t kCrowd = 8;
+constexpr std::uint32_t kCrowdOfTuple = 8;
 
 /// Leading bits that all ports of the range share.
 unsigned common_bits(std::uint16_t low, std::uint16_t high) noexcept {
@@ -130,7 +130,7 @@ void RuleTuples::build(std::span<const Member> members, wire::Family family, boo
   }
   for (std::size_t i = 0; i < entries.size(); ++i) {
     Entry& entry = entries[i];
-    if (crowd[entry.hash] <= kCrowd) continue;
+    if (crowd[entry.hash] <= kCrowdOfTuple) continue;
     entry.tuple = tuple_of(*members[i].compiled, family, by_table, true);
     entry.hash = hash_of(words_of(*members[i].compiled), entry.tuple);
   }

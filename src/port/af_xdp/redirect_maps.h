@@ -26,8 +26,6 @@ struct ringplane_host_services {
 };
 
 /* The only slot of `bypass`: what becomes of packets that would go to the sockets. */
-enum ringplane_bypass {
-  RINGPLANE_BYPASS_NONE = 0, /* to the sockets */
-  RINGPLANE_BYPASS_DROP = 1, /* nobody drives the sockets: nothing passes */
-  RINGPLANE_BYPASS_PEER = 2, /* nobody drives the sockets: straight to the interface in `peer` */
-};
+#define RINGPLANE_BYPASS_NONE 0 /* to the sockets */
+#define RINGPLANE_BYPASS_DROP 1 /* nobody drives the sockets: nothing passes */
+#define RINGPLANE_BYPASS_PEER 2 /* nobody drives the sockets: straight to the interface in `peer` */

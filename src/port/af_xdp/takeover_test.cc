@@ -3,8 +3,8 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <array>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
