@@ -114,9 +114,11 @@ class NftRules:
         random, words = self.random, []
         v4 = random.random() < 0.6
         layer, family = ("ip", "ipv4") if v4 else ("ip6", "ipv6")
+        operator = ""
         for field in ("saddr", "daddr"):
             kind = random.random()
-            operator = "!= " if random.random() < 0.2 else ""
+            # nft 1.0.6 takes two `!=` of neighbouring fields for one of both together.
+            operator = "!= " if random.random() < 0.2 and not operator else ""
             if kind < 0.2:
                 words.append(f"{layer} {field} {operator}{addresses(random, v4)}")
             elif kind < 0.3:
