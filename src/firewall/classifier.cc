@@ -22,9 +22,10 @@ namespace ringplane::firewall {
 namespace {
 
 /// One packet on its way through the walked rules that may match it, in order of their positions.
-class Walk {
+class CandidateWalk {
  public:
-  Walk(const Ruleset& ruleset, const CompiledAnchors& anchors, const MatchKey& key, Decision& decision) noexcept
+  CandidateWalk(const Ruleset& ruleset, const CompiledAnchors& anchors, const MatchKey& key,
+                Decision& decision) noexcept
       : ruleset_(ruleset), anchors_(anchors), key_(key), decision_(decision) {}
 
   /// True: the evaluation has ended, before stop().
@@ -164,7 +165,7 @@ std::uint32_t Classifier::best_plain(const MatchKey& key, const Answers& answers
 
 Classifier::WalkResult Classifier::walk(const MatchKey& key, std::uint32_t end, const TableOverlay* overlay,
                                         Decision& decision) const noexcept {
-  Walk walk(*ruleset_, *index_->anchors(), key, decision);
+  CandidateWalk walk(*ruleset_, *index_->anchors(), key, decision);
   RuleIndex::Candidates own;    // NOLINT(cppcoreguidelines-pro-type-member-init): written before they are read
   RuleIndex::Candidates added;  // NOLINT(cppcoreguidelines-pro-type-member-init)
   added.count = 0;
