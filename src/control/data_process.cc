@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cstddef>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <memory>

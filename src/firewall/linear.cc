@@ -52,7 +52,8 @@ bool icmp_matches(const Rule& rule, const MatchKey& key) noexcept {
 /// One evaluation on its way through the rules.
 class LinearWalk {
  public:
-  LinearWalk(const Ruleset& ruleset, const MatchKey& key, const TableOverlay* overlay, std::vector<Mismatch>* trace) noexcept
+  LinearWalk(const Ruleset& ruleset, const MatchKey& key, const TableOverlay* overlay,
+             std::vector<Mismatch>* trace) noexcept
       : ruleset_(ruleset), overlay_(overlay), trace_(trace), key_(key) {}
 
   Decision run() noexcept {

@@ -93,7 +93,7 @@ Step random_step(const Ruleset& ruleset, RandomRules& rules, base::Random& rando
 }
 
 TEST(Policy, decides_as_the_linear_evaluator_after_any_changes_of_rules_and_tables) {
-  const std::uint64_t seed = seed_of_changes();
+  const std::uint64_t seed = seed_of_run();
   SCOPED_TRACE("RINGPLANE_SEED=" + std::to_string(seed));
   base::Random random(seed);
   std::size_t changed_in_place = 0;
@@ -151,7 +151,7 @@ TEST(Policy, decides_as_the_linear_evaluator_after_any_changes_of_rules_and_tabl
 }
 
 TEST(PolicyEditor, folds_aside_and_repeats_what_was_changed_meanwhile) {
-  const std::uint64_t seed = seed_of_changes();
+  const std::uint64_t seed = seed_of_run();
   SCOPED_TRACE("RINGPLANE_SEED=" + std::to_string(seed));
   base::Random random(seed);
   RandomRules rules(seed);
@@ -191,7 +191,7 @@ TEST(PolicyEditor, folds_aside_and_repeats_what_was_changed_meanwhile) {
 
 /// More tables than are remembered as changed, more changes than fit into one, and a table that grows from nothing.
 TEST(Policy, tables_that_rules_are_found_by_may_change_without_end) {
-  const std::uint64_t seed = seed_of_changes();
+  const std::uint64_t seed = seed_of_run();
   SCOPED_TRACE("RINGPLANE_SEED=" + std::to_string(seed));
   base::Random random(seed);
   constexpr std::size_t kTables = 100;
