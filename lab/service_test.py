@@ -130,7 +130,7 @@ class Service(LabTest):
             self.assertEqual(firewall.program.wait(), 0, firewall.program.output())
         with open(trace, encoding="utf-8") as file:
             lines = file.read().splitlines()
-        start = next(i for i, line in enumerate(lines) if "execve" in line and "ringplane" in line)
+        start = next(i for i, line in enumerate(lines) if re.search(r'execve\("[^"]*/ringplane"', line))
         used = set(re.findall(r"^\d+ +([a-z0-9_]+)\(", "\n".join(lines[start + 1:]), re.M))
         self.assertIn("bpf", used)
         self.assertIn("sendto", used)

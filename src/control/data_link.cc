@@ -1,6 +1,7 @@
 #include "control/data_link.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ namespace {
 /// Memory for millions of flows is touched before a data process is ready.
 constexpr int kStartPatienceMs = 180'000;
 constexpr int kLinkPatienceMs = 15'000;
+constexpr int kEndPatienceMs = 5'000;
 constexpr int kChannelInChild = 3;
 
 /// `program` as a data process, with `channel` as descriptor 3 and, beside the standard ones, no other.
@@ -94,7 +96,9 @@ base::Result<std::string> DataLink::go() {
 }
 
 std::unexpected<base::Error> DataLink::give_up(const base::Error& error) {
-  kill();
+  // It ends by itself, and takes away what it has made (sockets of DPDK); unless it is stuck.
+  pollfd waiting{.fd = end_.get(), .events = POLLIN, .revents = 0};
+  if (poll(&waiting, 1, kEndPatienceMs) != 1) kill();
   const std::string how = how_it_ended();
   const bool is_silent = error.message.starts_with("the other process");
   return base::fail(is_silent ? "the data process " + how + " before it was ready" : error.message, error.kind);
