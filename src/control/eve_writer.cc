@@ -1,6 +1,7 @@
 #include "control/eve_writer.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include <cerrno>
