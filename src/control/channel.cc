@@ -1,7 +1,5 @@
 #include "control/channel.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -16,13 +14,11 @@
 #include <vector>
 
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/time.h>
-#include <sys/un.h>
 
 #include "base/file_descriptor.h"
 #include "base/holdings.h"
 #include "base/result.h"
+#include "control/unix_socket.h"
 
 namespace ringplane::control {
 namespace {
@@ -45,18 +41,6 @@ std::unexpected<base::Error> broken(const char* why) {
   return base::fail(std::string("the other process does not answer: ") + why);
 }
 
-bool send_bytes(int fd, const void* data, std::size_t bytes) {
-  const auto* at = static_cast<const char*>(data);
-  while (bytes > 0) {
-    const ssize_t sent = ::send(fd, at, bytes, MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent <= 0) return false;
-    at += sent;
-    bytes -= static_cast<std::size_t>(sent);
-  }
-  return true;
-}
-
 bool receive_bytes(int fd, void* data, std::size_t bytes) {
   auto* at = static_cast<char*>(data);
   while (bytes > 0) {
@@ -73,35 +57,37 @@ bool receive_bytes(int fd, void* data, std::size_t bytes) {
 }
 
 /// Descriptors travel beside one byte.
-bool send_descriptors(int fd, std::span<const int> descriptors) {
+struct DescriptorMessage {
   char byte = 0;
   iovec part{.iov_base = &byte, .iov_len = 1};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kDescriptorsAtOnce)> control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = CMSG_SPACE(sizeof(int) * descriptors.size());
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  msghdr head{};
+
+  explicit DescriptorMessage(std::size_t count) noexcept {
+    head.msg_iov = &part;
+    head.msg_iovlen = 1;
+    head.msg_control = control.data();
+    head.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+  }
+  DescriptorMessage(const DescriptorMessage&) = delete;
+  DescriptorMessage& operator=(const DescriptorMessage&) = delete;
+};
+
+bool send_descriptors(int fd, std::span<const int> descriptors) {
+  DescriptorMessage message(descriptors.size());
+  cmsghdr* header = CMSG_FIRSTHDR(&message.head);
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(sizeof(int) * descriptors.size());
   std::memcpy(CMSG_DATA(header), descriptors.data(), sizeof(int) * descriptors.size());
-  return sendmsg(fd, &message, MSG_NOSIGNAL) == 1;
+  return sendmsg(fd, &message.head, MSG_NOSIGNAL) == 1;
 }
 
 bool receive_descriptors(int fd, std::uint32_t count, std::vector<base::FileDescriptor>& into) {
-  char byte = 0;
-  iovec part{.iov_base = &byte, .iov_len = 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kDescriptorsAtOnce)> control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  if (recvmsg(fd, &message, MSG_CMSG_CLOEXEC) != 1) return false;
+  DescriptorMessage message(kDescriptorsAtOnce);
+  if (recvmsg(fd, &message.head, MSG_CMSG_CLOEXEC) != 1) return false;
   std::uint32_t got = 0;
-  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message.head); header != nullptr; header = CMSG_NXTHDR(&message.head, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t here = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (std::size_t i = 0; i < here; ++i) {
@@ -111,39 +97,21 @@ bool receive_descriptors(int fd, std::uint32_t count, std::vector<base::FileDesc
       ++got;
     }
   }
-  return got == count && (message.msg_flags & MSG_CTRUNC) == 0;
-}
-
-base::Result<sockaddr_un> channel_address(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof address.sun_path) {
-    return base::fail("control.socket: the path '" + path + "' is too long: at most " +
-                          std::to_string(sizeof address.sun_path - 1) + " bytes",
-                      base::ErrorKind::kBadConfiguration);
-  }
-  std::memcpy(address.sun_path, path.c_str(), path.size());
-  return address;
+  return got == count && (message.head.msg_flags & MSG_CTRUNC) == 0;
 }
 
 }  // namespace
 
 base::Result<Channel> Channel::connect(const std::string& path, int patience_ms) {
-  const auto address = channel_address(path);
-  if (!address) return std::unexpected(address.error());
-  base::FileDescriptor client(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (::connect(client.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
-    return base::fail("nobody answers at " + path + ": " + std::strerror(errno));
-  }
-  Channel channel(std::move(client));
+  auto client = connect_to(path);
+  if (!client) return std::unexpected(std::move(client.error()));
+  Channel channel(std::move(*client));
   channel.set_patience(patience_ms);
   return channel;
 }
 
 void Channel::set_patience(int milliseconds) noexcept {
-  const timeval patience{.tv_sec = milliseconds / 1000, .tv_usec = suseconds_t{milliseconds % 1000} * 1000};
-  setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  control::set_patience(socket_.get(), milliseconds);
 }
 
 base::Result<void> Channel::send(const Message& message) {
@@ -158,9 +126,9 @@ base::Result<void> Channel::send(const Message& message) {
                       .body_bytes = static_cast<std::uint32_t>(message.body.size()),
                       .names_bytes = static_cast<std::uint32_t>(names.size()),
                       .descriptors = static_cast<std::uint32_t>(descriptors.size())};
-  bool sent = message.body.size() <= kMostBodyBytes && send_bytes(socket_.get(), &header, sizeof header) &&
-              send_bytes(socket_.get(), message.body.data(), message.body.size()) &&
-              send_bytes(socket_.get(), names.data(), names.size());
+  bool sent = message.body.size() <= kMostBodyBytes && send_all(socket_.get(), &header, sizeof header) &&
+              send_all(socket_.get(), message.body.data(), message.body.size()) &&
+              send_all(socket_.get(), names.data(), names.size());
   for (std::size_t first = 0; sent && first < descriptors.size(); first += kDescriptorsAtOnce) {
     const std::size_t count = std::min<std::size_t>(kDescriptorsAtOnce, descriptors.size() - first);
     sent = send_descriptors(socket_.get(), std::span(descriptors).subspan(first, count));
@@ -215,19 +183,6 @@ base::Result<Message> Channel::receive_answer() {
 Message failed(const base::Error& error) {
   const bool bad_configuration = error.kind == base::ErrorKind::kBadConfiguration;
   return {.kind = MessageKind::kFailed, .body = (bad_configuration ? "1" : "0") + error.message, .holdings = {}};
-}
-
-base::Result<base::FileDescriptor> listen_at(const std::string& path) {
-  const auto address = channel_address(path);
-  if (!address) return std::unexpected(address.error());
-  unlink(path.c_str());
-  base::FileDescriptor listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const mode_t before = umask(S_IRWXG | S_IRWXO);
-  const bool bound = bind(listener.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) == 0;
-  umask(before);
-  if (bound && listen(listener.get(), 4) == 0) return listener;
-  return base::fail("cannot make the socket " + path + " (" + std::strerror(errno) +
-                    "): choose another control.socket");
 }
 
 }  // namespace ringplane::control

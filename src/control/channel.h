@@ -60,7 +60,4 @@ class Channel {
 /// An answer that says why not.
 [[nodiscard]] Message failed(const base::Error& error);
 
-/// A unix stream socket that listens at `path` (mode 0600); what nobody listens at is replaced.
-[[nodiscard]] base::Result<base::FileDescriptor> listen_at(const std::string& path);
-
 }  // namespace ringplane::control

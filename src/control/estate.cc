@@ -18,6 +18,7 @@
 #include <vector>
 
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 
 #include "base/file_descriptor.h"
 #include "base/holdings.h"
@@ -26,10 +27,10 @@
 #include "base/numa.h"
 #include "base/random.h"
 #include "base/result.h"
-#include "control/channel.h"
 #include "control/config.h"
 #include "control/numa_plan.h"
 #include "control/start_order.h"
+#include "control/unix_socket.h"
 #include "firewall/policy.h"
 #include "firewall/ruleset.h"
 #include "flow/flow_table.h"
@@ -43,6 +44,8 @@
 
 namespace ringplane::control {
 namespace {
+
+constexpr int kControlProcessesAtOnce = 4;
 
 base::Result<void> add(base::Holdings& holdings, std::string name, base::Result<base::FileDescriptor> made) {
   if (!made) return std::unexpected(std::move(made.error()));
@@ -181,7 +184,9 @@ base::Result<Estate> take_estate(const Config& config, const firewall::Policy& p
   if (auto taken = open_log(settled, estate.holdings); !taken) return std::unexpected(std::move(taken.error()));
   if (auto taken = take_memory(settled, estate.holdings); !taken) return std::unexpected(std::move(taken.error()));
   if (auto taken = open_ports(settled, estate); !taken) return std::unexpected(std::move(taken.error()));
-  if (auto taken = add(estate.holdings, "listener", listen_at(listener_path(config))); !taken) {
+  if (auto taken = add(estate.holdings, "listener",
+                       listen_at(listener_path(config), S_IRUSR | S_IWUSR, kControlProcessesAtOnce));
+      !taken) {
     return std::unexpected(std::move(taken.error()));
   }
   return estate;

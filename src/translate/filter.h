@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "wire/ip_address.h"
+#include "wire/packet.h"
 
 namespace ringplane::translate {
 
@@ -117,8 +118,8 @@ struct Filter {
 
 // --- conditions ------------------------------------------------------------------------------------------------------
 
-inline constexpr std::uint8_t kTcp = 6;
-inline constexpr std::uint8_t kUdp = 17;
+using wire::protocol::kTcp;
+using wire::protocol::kUdp;
 
 /// A name that pf takes for a table as it is: 1 to 31 letters, digits, '_', '-', '.'.
 [[nodiscard]] bool is_table_name(std::string_view name) noexcept;

@@ -16,6 +16,7 @@
 #include <gtest/gtest.h>
 #include <net/if.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "base/file_descriptor.h"
@@ -71,7 +72,9 @@ struct Driver {
 class Takeover : public testing::Test {
  protected:
   void SetUp() override {
-    if (geteuid() != 0) GTEST_SKIP() << "needs root: namespaces and AF_XDP";
+    if (geteuid() != 0) GTEST_SKIP() << "!!! TAKING PORTS OVER IS NOT TESTED: run the tests as root";
+    const base::FileDescriptor probe(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
+    if (!probe.valid()) GTEST_SKIP() << "!!! TAKING PORTS OVER IS NOT TESTED: this kernel has no AF_XDP";
     before_ = current_namespace();
     wall_ = make_namespace();
     ASSERT_EQ(setns(wall_.get(), CLONE_NEWNET), 0);

@@ -1,0 +1,25 @@
+// Unix stream sockets, as the status socket and the channel between the two processes use them: connected to, listened
+// at, written to whole, and never waited for longer than a patience.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include <sys/stat.h>
+
+#include "base/file_descriptor.h"
+#include "base/result.h"
+
+namespace ringplane::control {
+
+/// Fails with a sentence if nobody listens at `path`; kBadConfiguration if it cannot be a socket's.
+[[nodiscard]] base::Result<base::FileDescriptor> connect_to(const std::string& path);
+/// Listens at `path` with this mode, without waiting in accept4(2). A socket that nobody listens at is replaced, and a
+/// missing folder made.
+[[nodiscard]] base::Result<base::FileDescriptor> listen_at(const std::string& path, mode_t mode, int backlog);
+/// Bounds each send and receive from now on.
+void set_patience(int socket, int milliseconds) noexcept;
+/// All of it, without a signal if the other end has gone; false: errno.
+[[nodiscard]] bool send_all(int socket, const void* data, std::size_t bytes) noexcept;
+
+}  // namespace ringplane::control
