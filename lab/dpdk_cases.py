@@ -138,6 +138,25 @@ class TransportCases:
         for worker in workers:
             self.assertGreater(worker["flows"], 0, "each worker owns some of the flows")
 
+    def test_a_data_process_that_is_killed_is_replaced(self):
+        """Its devices go with it, so peers find the transport gone and come again; packets pass afterwards."""
+        firewall = self.start_firewall("pass\n")
+        sink = self.start_peer(1, "rxonly", held=True)
+        self.wait_for_link(firewall, "wan")
+        sink.stop()
+        self.assertIn("running again", firewall.kill_data_process())
+        sink = self.start_peer(1, "rxonly", held=True)
+        source = self.start_peer(0, "txonly", held=True)
+        self.wait_for_link(firewall, "lan", "wan")
+        sink.wait_for_prompt()
+        sink.say("start")
+        source.say("start")
+        wait_until(lambda: self.port(firewall, "wan")["tx_packets"] > 1000, "nothing passes", 20)
+        source.halt()
+        sink.halt()
+        firewall.stop()
+        self.assert_nothing_left()
+
     def go_and_come_again(self, leave):
         """The peer of lan leaves by leave(source) and another comes, twice."""
         firewall = self.start_firewall("pass\n")

@@ -110,6 +110,18 @@ class Host(TransportCases, unittest.TestCase):
         right = [frame for frame, before in zip(got, sent) if frame == behind_macs(before)]
         self.assertEqual(right, [], "frames whose checksum was right already")
 
+    def test_a_file_where_a_socket_should_be_is_not_removed(self):
+        with open(self.socket(0), "w", encoding="ascii") as file:
+            file.write("precious")
+        config = self.lab.config(self.ringplane_device(0, 1), self.ringplane_device(1, 1))
+        firewall = Firewall(self.lab, "pass\n", config=config, wait=False)
+        self.assertNotEqual(firewall.program.wait(), 0)
+        self.assertIn("is no socket, and DPDK would remove it", firewall.program.output())
+        with open(self.socket(0), encoding="ascii") as file:
+            self.assertEqual(file.read(), "precious")
+        os.unlink(self.socket(0))
+        self.assert_nothing_left()
+
     def test_a_peer_may_be_killed_while_packets_move(self):
         def leave(source):
             source.program.process.kill()

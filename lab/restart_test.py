@@ -80,6 +80,18 @@ class DataProcessDies(LabTest):
         wait_until(lambda: firewall.show("drops") if firewall.data_pid() else None, "it does not come back")
         self.assertNotEqual(self.client.run("ping", "-c1", "-W1", SERVER4).returncode, 0, "filtered again")
 
+    def test_one_that_stands_by_is_replaced_too(self):
+        firewall = self.start_firewall(STRICT)
+
+        def standby():
+            return {each["process"]: each["pid"] for each in firewall.show("processes")}.get("standby")
+
+        first = wait_until(standby, "none stands by")
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: standby() not in (None, first), "no other one stands by", 20)
+        self.assertIn("running again", firewall.kill_data_process())
+        self.assert_reaches(SERVER4)
+
     def test_it_can_do_nothing_but_move_packets(self):
         firewall = self.start_firewall(STRICT)
         attempts = firewall.show("isolation")
@@ -91,6 +103,21 @@ class DataProcessDies(LabTest):
         self.assertEqual({status[key] for key in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb")}, {"0" * 16})
         self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"))
         self.assert_reaches(SERVER4)
+
+
+class DataProcessOfTwoWorkersDies(LabTest):
+    queues = 2
+
+    def test_connections_and_frames_of_both_go_on(self):
+        firewall = self.start_firewall(STRICT, workers=2)
+        with Crowd(self.client, self.server, SERVER4, 7310, 300) as crowd:
+            self.assertTrue(crowd.wait_for_all(1), "not all connections have begun")
+            for worker in firewall.show("workers"):
+                self.assertGreater(worker["flows"], 0, "each worker owns some of the flows")
+            for _ in range(3):
+                self.assertRegex(firewall.kill_data_process(), r"3\d\d flows kept, \d dropped")
+                self.assertTrue(crowd.wait_for_all(3), f"connections stand still: {sorted(crowd.answered)[:5]}")
+                self.assertEqual(crowd.broken, [])
 
 
 class ControlProcessDies(LabTest):

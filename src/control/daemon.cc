@@ -50,6 +50,7 @@ namespace {
 constexpr int kExitFailed = 1;
 constexpr int kExitBadConfiguration = 78;
 constexpr int kTickMs = 50;
+constexpr std::uint64_t kStandbyPauseNs = 10 * base::kNanosPerSecond;  // one that is ended at once must cost little
 
 int exit_code(const base::Error& error) {
   return error.kind == base::ErrorKind::kBadConfiguration ? kExitBadConfiguration : kExitFailed;
@@ -177,7 +178,8 @@ class Daemon {
         pollfd{.fd = link_ ? link_->end_descriptor() : -1, .events = POLLIN, .revents = 0},
         pollfd{.fd = standby_ ? standby_->end_descriptor() : -1, .events = POLLIN, .revents = 0}};
     poll(waits.data(), waits.size(), kTickMs);
-    if (waits[3].revents != 0) dismiss_standby();  // it was ended by somebody; the next death does without
+    if (waits[3].revents != 0) dismiss_standby();  // it was ended by somebody
+    if (link_ && !standby_ && base::monotonic_ns() - standby_tried_ns_ > kStandbyPauseNs) prepare_standby();
     service_notice_.alive(base::monotonic_ns());
     if (waits[2].revents != 0) bury();
     if ((waits[0].revents & POLLIN) != 0) take_signal();
@@ -231,6 +233,7 @@ class Daemon {
   /// Ready and waiting, a data process takes over in a few milliseconds, however many rules there are. Devices of DPDK
   /// can be opened by one process only.
   void prepare_standby() {
+    standby_tried_ns_ = base::monotonic_ns();
     if (std::ranges::any_of(config_.ports, &PortConfig::is_dpdk)) return;
     auto prepared = DataLink::prepare(estate_);
     if (prepared) {
@@ -371,6 +374,7 @@ class Daemon {
   std::optional<DataLink> standby_;  // ready to take its place
   StatusSocket socket_;
   base::FileDescriptor signals_;
+  std::uint64_t standby_tried_ns_ = 0;
   Program program_ = Program::running();
   ServiceNotice service_notice_ = ServiceNotice::from_environment();
   Deaths deaths_;

@@ -8,19 +8,27 @@
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 #include <rte_memory.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <expected>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/file_descriptor.h"
 #include "base/result.h"
 #include "frame/arena.h"
 #include "frame/frame.h"
@@ -54,6 +62,30 @@ bool leaves_checksums_open(std::string_view driver) {
   return driver.find("virtio") != std::string_view::npos || driver.find("vhost") != std::string_view::npos;
 }
 
+/// Where a device makes a socket: iface= of vhost, socket= of memif; or "".
+std::string socket_path(std::string_view device) {
+  for (const std::string_view key : {",iface=", ",socket="}) {
+    const std::size_t found = device.find(key);
+    if (found == std::string_view::npos) continue;
+    const std::string_view value = device.substr(found + key.size());
+    return std::string(value.substr(0, value.find(',')));
+  }
+  return "";
+}
+
+/// A process that was killed leaves the sockets of its devices in the file system, and the drivers do not bind where
+/// one is. One that nobody listens at goes. `path` is a socket's.
+void remove_if_dead(const std::string& path) noexcept {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return;
+  path.copy(address.sun_path, path.size());
+  const base::FileDescriptor probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  // Whoever lives takes the connection, or says that it is of another type.
+  const bool is_taken = connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  if (!is_taken && errno == ECONNREFUSED) unlink(path.c_str());
+}
+
 base::Result<void> check_device(const DpdkPortOptions& options) {
   const std::string_view name = device_name(options.device);
   const auto refuse = [&](const std::string& why) {
@@ -77,6 +109,11 @@ base::Result<void> check_device(const DpdkPortOptions& options) {
       return refuse("a firewall needs packets as they go over a wire: leave out " + argument);
     }
   }
+  std::error_code ignored;
+  const std::string path = socket_path(options.device);
+  if (std::filesystem::exists(path, ignored) && !std::filesystem::is_socket(path, ignored)) {
+    return refuse(path + " is no socket, and DPDK would remove it: choose another path");
+  }
   std::uint16_t taken = 0;
   if (rte_eth_dev_get_port_by_name(std::string(name).c_str(), &taken) == 0) return refuse("it is in use already");
   return {};
@@ -91,6 +128,9 @@ std::string_view device_name(std::string_view device) noexcept {
 base::Result<std::unique_ptr<DpdkDevice>> DpdkDevice::create(const DpdkPortOptions& options,
                                                              const FrameHeaders& headers, const DpdkPool::List& pools) {
   if (auto checked = check_device(options); !checked) return std::unexpected(std::move(checked.error()));
+  std::error_code ignored;
+  if (const std::string path = socket_path(options.device); std::filesystem::exists(path, ignored))
+    remove_if_dead(path);
   const SignalsBlocked blocked;
   DpdkLog& log = DpdkLog::attach();
   log.collect();
