@@ -2,9 +2,11 @@
 
 #include <netdb.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <string>
@@ -180,6 +182,18 @@ std::span<const Code> codes_of(wire::Family family) noexcept {
 
 constexpr std::string_view kFlagLetters = "FSRPAUEW";
 
+constexpr std::string_view kReserved[] = {
+    "all",          "any",           "block",        "pass",       "match",        "in",       "out",      "on",
+    "log",          "quick",         "inet",         "inet6",      "proto",        "from",     "to",       "port",
+    "flags",        "keep",          "state",        "modulate",   "no",           "label",    "tag",      "tagged",
+    "set",          "table",         "anchor",       "antispoof",  "include",      "load",     "self",     "user",
+    "group",        "queue",         "return",       "drop",       "probability",  "tos",      "fragment", "allow-opts",
+    "icmp-type",    "icmp6-type",    "received-on",  "rtable",     "once",         "nat",      "rdr",      "binat",
+    "scrub",        "altq",          "nat-anchor",   "rdr-anchor", "binat-anchor", "rdomain",  "prio",     "os",
+    "nat-to",       "rdr-to",        "binat-to",     "af-to",      "route-to",     "reply-to", "dup-to",   "divert-to",
+    "divert-reply", "divert-packet", "max-pkt-rate", "synproxy",
+};
+
 }  // namespace
 
 std::optional<std::uint8_t> find_protocol(std::string_view name) {
@@ -270,6 +284,10 @@ std::string tcp_flag_letters(std::uint8_t flags) {
     if (((flags >> bit) & 1U) != 0) letters += kFlagLetters[bit];
   }
   return letters;
+}
+
+bool is_reserved_word(std::string_view word) noexcept {
+  return std::ranges::find(kReserved, word) != std::end(kReserved);
 }
 
 }  // namespace ringplane::firewall

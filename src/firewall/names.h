@@ -35,4 +35,7 @@ namespace ringplane::firewall {
 [[nodiscard]] std::optional<std::uint8_t> parse_tcp_flags(std::string_view letters) noexcept;
 [[nodiscard]] std::string tcp_flag_letters(std::uint8_t flags);
 
+/// Words of the grammar, which name no macro, and nothing else without quotes.
+[[nodiscard]] bool is_reserved_word(std::string_view word) noexcept;
+
 }  // namespace ringplane::firewall

@@ -37,15 +37,6 @@ constexpr std::string_view kStatementWords[] = {
     "pass", "block", "match", "anchor", "antispoof", "set",   "table",      "include",    "load",        "nat",
     "rdr",  "binat", "no",    "scrub",  "altq",      "queue", "nat-anchor", "rdr-anchor", "binat-anchor"};
 
-/// Words that no macro may be named after.
-constexpr std::string_view kReserved[] = {
-    "all",         "any",      "block",    "pass",       "match",     "in",         "out",         "on",     "log",
-    "quick",       "inet",     "inet6",    "proto",      "from",      "to",         "port",        "flags",  "keep",
-    "state",       "modulate", "no",       "label",      "tag",       "tagged",     "set",         "table",  "anchor",
-    "antispoof",   "include",  "load",     "self",       "user",      "group",      "queue",       "return", "drop",
-    "probability", "tos",      "fragment", "allow-opts", "icmp-type", "icmp6-type", "received-on", "rtable", "once",
-};
-
 bool is_statement_word(const Token& token) {
   return token.kind == TokenKind::kWord && std::ranges::find(kStatementWords, token.text) != std::end(kStatementWords);
 }
@@ -325,7 +316,7 @@ void StatementReader::refuse_old_statement() {
 void StatementReader::read_macro() {
   const Token name = take();
   if (!token_.is_symbol('=')) fail(name, fmt::format("'{}' begins no statement", name.text));
-  if (std::ranges::find(kReserved, name.text) != std::end(kReserved)) {
+  if (is_reserved_word(name.text)) {
     fail(name, fmt::format("a macro cannot be named '{}', a word of the language", name.text));
   }
   if (name.text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") !=
@@ -386,8 +377,7 @@ void StatementReader::read_anchor() {
   statement.is_anchor = true;
   statement.rule.action = Action::kMatch;
   statement.rule.where = take().where;
-  const bool is_free_word =
-      token_.kind == TokenKind::kWord && std::ranges::find(kReserved, token_.text) == std::end(kReserved);
+  const bool is_free_word = token_.kind == TokenKind::kWord && !is_reserved_word(token_.text);
   if (token_.kind == TokenKind::kQuoted || is_free_word) {
     const Token name = take();
     if (name.text.empty() || name.text.size() > 63) fail(name, "an anchor's name has 1 to 63 characters");

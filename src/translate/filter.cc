@@ -36,7 +36,8 @@ bool is_table_name(std::string_view name) noexcept {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
            c == '.';
   };
-  return !name.empty() && name.size() <= 31 && std::ranges::all_of(name, plain);
+  const auto begins = [](char c) { return ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '_'; };
+  return !name.empty() && name.size() <= 31 && begins(name.front()) && std::ranges::all_of(name, plain);
 }
 
 PortRanges sorted(PortRanges ranges) {
@@ -117,6 +118,36 @@ void narrow_protocols(FilterRule& rule, std::vector<std::uint8_t> protocols) {
 void narrow_family(FilterRule& rule, wire::Family family) {
   if (rule.family != wire::Family::kNone && rule.family != family) rule.never = true;
   rule.family = family;
+}
+
+namespace {
+
+/// What a list of addresses says of the family, and what the family says of the list. A table may hold both.
+void settle_addresses(FilterRule& rule, AddressCondition& address) {
+  if (address.prefixes.empty()) return;
+  const wire::Family first = address.prefixes.front().family;
+  const bool of_one =
+      std::ranges::all_of(address.prefixes, [first](const wire::Prefix& prefix) { return prefix.family == first; });
+  if (of_one && address.tables.empty() && rule.family == wire::Family::kNone) rule.family = first;
+  if (rule.family == wire::Family::kNone) return;
+  std::erase_if(address.prefixes, [&rule](const wire::Prefix& prefix) { return prefix.family != rule.family; });
+  rule.never = rule.never || (address.is_any() && !address.negated);
+}
+
+}  // namespace
+
+void settle(FilterRule& rule) {
+  if (!rule.flags.empty() || (rule.verdict == Verdict::kReject && rule.answer.kind == Answer::Kind::kReset))
+    narrow_protocols(rule, {kTcp});
+  if (!rule.icmp.empty()) narrow_protocols(rule, {icmp_of(rule.family)});
+  if (rule.protocols.empty() && (!rule.source_ports.empty() || !rule.destination_ports.empty()))
+    rule.protocols = {kTcp, kUdp};
+  // The second side may tell the family that the first is short of.
+  for (AddressCondition* side : {&rule.source, &rule.destination, &rule.source}) settle_addresses(rule, *side);
+  if (rule.family != wire::Family::kNone && !rule.protocols.empty()) {
+    std::erase(rule.protocols, icmp_of(rule.family == wire::Family::kIpv4 ? wire::Family::kIpv6 : wire::Family::kIpv4));
+    rule.never = rule.never || rule.protocols.empty();
+  }
 }
 
 void narrow_flags(FilterRule& rule, FlagsCondition flags, bool negated) {

@@ -121,7 +121,11 @@ struct Filter {
 using wire::protocol::kTcp;
 using wire::protocol::kUdp;
 
-/// A name that pf takes for a table as it is: 1 to 31 letters, digits, '_', '-', '.'.
+/// The protocol number of ICMP over `family`; of IPv4's where none is known.
+[[nodiscard]] constexpr std::uint8_t icmp_of(wire::Family family) noexcept {
+  return family == wire::Family::kIpv6 ? wire::protocol::kIcmp6 : wire::protocol::kIcmp;
+}
+/// A name that pf takes for a table as it is: 1 to 31 letters, digits, '_', '-', '.'; first a letter or '_'.
 [[nodiscard]] bool is_table_name(std::string_view name) noexcept;
 /// All ports outside of `ranges`.
 [[nodiscard]] PortRanges complement_of(const PortRanges& ranges);
@@ -136,5 +140,7 @@ void narrow_ports(FilterRule& rule, PortRanges FilterRule::* side, const PortRan
 void narrow_protocols(FilterRule& rule, std::vector<std::uint8_t> protocols);
 void narrow_family(FilterRule& rule, wire::Family family);
 void narrow_flags(FilterRule& rule, FlagsCondition flags, bool negated);
+/// Narrows by what the conditions and the answer say without saying it: addresses the family, flags and a reset TCP.
+void settle(FilterRule& rule);
 
 }  // namespace ringplane::translate

@@ -136,6 +136,47 @@ TEST(ImportOfIptables, negated_lists_of_ports_and_flags_are_written_out) {
             "block drop out quick inet\n");
 }
 
+TEST(ImportOfIptables, what_an_answer_or_an_address_implies_is_said) {
+  EXPECT_THAT(from_iptables("-A FORWARD -j REJECT --reject-with tcp-reset\n"),
+              HasSubstr("block return-rst out quick inet proto tcp\n"));
+  EXPECT_EQ(from_iptables("-A FORWARD -p ipv6-icmp -j ACCEPT\n"), "block drop out quick inet\n");
+}
+
+TEST(ImportOfIptables, a_set_that_pf_has_no_name_for_is_an_error) {
+  EXPECT_THAT(iptables_error("*filter\n:FORWARD DROP [0:0]\n-A FORWARD -m set --match-set .odd src -j DROP\nCOMMIT\n"),
+              HasSubstr("'.odd' is no name of a set"));
+}
+
+TEST(ImportOfNft, a_number_beyond_all_is_an_error) {
+  EXPECT_THAT(error_of([](const std::string& name, std::string_view rules) { return read_nft_json(name, rules); },
+                       R"({"nftables": [1e999]})"),
+              HasSubstr("too large"));
+}
+
+TEST(ImportOfIptables, words_of_the_grammar_are_quoted) {
+  EXPECT_THAT(from_iptables("-A FORWARD -o set -j ACCEPT\n"), HasSubstr("on \"set\" inet"));
+  EXPECT_THAT(from_iptables("-A FORWARD -p gre -m multiport --dports 80 -j ACCEPT\n"), Not(HasSubstr("gre")));
+}
+
+TEST(ImportOfNft, addresses_that_have_no_family_in_common_match_nothing) {
+  const auto lines_of = [](const std::string& expressions) {
+    return written(read_nft_json("nft",
+                                 R"({"nftables":[{"chain":{"family":"inet","table":"t","name":"c","hook":"forward",)"
+                                 R"("type":"filter","prio":0,"policy":"accept"}},{"rule":{"family":"inet","table":"t",)"
+                                 R"("chain":"c","handle":1,"expr":[)" +
+                                     expressions + R"({"drop":null}]}}]})"))
+        .text;
+  };
+  const auto match = [](const std::string& protocol, const std::string& field, const std::string& address) {
+    return R"({"match":{"op":"==","left":{"payload":{"protocol":")" + protocol + R"(","field":")" + field +
+           R"("}},"right":")" + address + R"("}},)";
+  };
+  EXPECT_THAT(lines_of(match("ip", "saddr", "10.0.0.1") + match("ip", "daddr", "10.0.0.2")),
+              HasSubstr("block drop out quick inet from 10.0.0.1 to 10.0.0.2"));
+  EXPECT_THAT(lines_of(match("ip", "saddr", "10.0.0.1") + match("ip", "daddr", "2001:db8::1")),
+              Not(HasSubstr("block")));
+}
+
 TEST(ImportOfIptables, a_chain_is_an_anchor_where_rules_jump_to_it) {
   EXPECT_EQ(from_iptables("-A FORWARD -s 10.0.0.0/8 -j user\n-A FORWARD -p udp -j ACCEPT\n-A user -p tcp -j ACCEPT\n"),
             "anchor \"user\" out inet from 10.0.0.0/8 {\n  pass out quick inet proto tcp no state\n}\n"

@@ -42,6 +42,8 @@ class ListReader {
           1 + static_cast<std::size_t>(std::count(
                   text.begin(), text.begin() + static_cast<std::ptrdiff_t>(std::min(error.byte, text.size())), '\n')),
           "no JSON: give what 'nft -j list ruleset' prints")));
+    } catch (const json::exception&) {
+      return base::fail(name + ": a number in it is too large: give what 'nft -j list ruleset' prints");
     }
     if (deep || !list.is_object() || !list.contains("nftables") || !list["nftables"].is_array()) {
       return base::fail(name + ": no list named 'nftables': give what 'nft -j list ruleset' prints");

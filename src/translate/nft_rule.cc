@@ -24,8 +24,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kMaxRulesOfOne = 10'000;
-constexpr std::uint8_t kIcmpOfIpv4 = 1;
-constexpr std::uint8_t kIcmpOfIpv6 = 58;
 
 struct NumberWord {
   std::string_view word;
@@ -354,7 +352,7 @@ void NftRule::narrow_payload(FilterRule& rule, const std::string& protocol, cons
   }
   if ((protocol == "icmp" || protocol == "icmpv6") && (field == "type" || field == "code")) {
     narrow_family(rule, protocol == "icmp" ? wire::Family::kIpv4 : wire::Family::kIpv6);
-    narrow_protocols(rule, {protocol == "icmp" ? kIcmpOfIpv4 : kIcmpOfIpv6});
+    narrow_protocols(rule, {icmp_of(protocol == "icmp" ? wire::Family::kIpv4 : wire::Family::kIpv6)});
     return narrow_icmp(rule, field == "code", op, right);
   }
   refuse("not yet: a match of '" + shown(protocol + " " + field) + "'");

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,8 +16,6 @@
 namespace ringplane::translate {
 namespace {
 
-constexpr std::uint8_t kIcmp = 1;
-constexpr std::uint8_t kIcmp6 = 58;
 /// Longer lists of addresses become tables, which are looked up at once.
 constexpr std::size_t kLongestList = 16;
 
@@ -39,13 +36,9 @@ std::string ports_text(const PortRanges& ports) {
 }
 
 std::string protocols_text(const FilterRule& rule) {
-  std::vector<std::uint8_t> protocols = rule.protocols;
-  if (!rule.icmp.empty()) protocols = {rule.family == wire::Family::kIpv6 ? kIcmp6 : kIcmp};
-  if (!rule.flags.empty()) protocols = {kTcp};
-  if (protocols.empty() && (!rule.source_ports.empty() || !rule.destination_ports.empty())) protocols = {kTcp, kUdp};
-  if (protocols.empty()) return {};
+  if (rule.protocols.empty()) return {};
   std::vector<std::string> names;
-  for (const std::uint8_t protocol : protocols) names.push_back(firewall::protocol_name(protocol));
+  for (const std::uint8_t protocol : rule.protocols) names.push_back(firewall::protocol_name(protocol));
   return " proto " + list_of(names);
 }
 
@@ -71,17 +64,12 @@ bool has_one_condition(const FilterRule& rule) {
 }  // namespace
 
 std::string name_in_pf(std::string_view name) {
-  constexpr std::string_view kWords[] = {"all",  "any",   "in",    "out",  "on",    "log",   "quick",
-                                         "inet", "inet6", "proto", "from", "to",    "port",  "tagged",
-                                         "tag",  "label", "flags", "self", "state", "table", "match",
-                                         "pass", "block", "keep",  "no",   "user",  "group"};
   const auto plain = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
            c == '.';
   };
   const bool simple = !name.empty() && std::ranges::all_of(name, plain) &&
-                      ((name[0] | 0x20) >= 'a' && (name[0] | 0x20) <= 'z') &&
-                      std::ranges::find(kWords, name) == std::end(kWords);
+                      ((name[0] | 0x20) >= 'a' && (name[0] | 0x20) <= 'z') && !firewall::is_reserved_word(name);
   return simple ? std::string(name) : "\"" + std::string(name) + "\"";
 }
 
@@ -165,12 +153,19 @@ Conditions PfWords::conditions_of(const FilterRule& asked, const Place& place) {
   Conditions conditions;
   FilterRule rule = asked;
   if (place.family != wire::Family::kNone) narrow_family(rule, place.family);
+  settle(rule);
   if (rule.never) return conditions;
   std::string on;
   conditions.refusal = interfaces_of(rule, place, conditions, on);
   const std::string from = address_of(rule.source, conditions.refusal);
   const std::string to = address_of(rule.destination, conditions.refusal);
   if (!conditions.refusal.empty()) {
+    conditions.all.clear();
+    return conditions;
+  }
+  const bool has_ports = !rule.source_ports.empty() || !rule.destination_ports.empty();
+  if (has_ports && std::ranges::any_of(rule.protocols, [](std::uint8_t one) { return one != kTcp && one != kUdp; })) {
+    conditions.refusal = "pf knows ports of TCP and UDP only";
     conditions.all.clear();
     return conditions;
   }
@@ -214,7 +209,14 @@ Conditions PfWords::opposite_of(const FilterRule& rule, const Place& place) {
   for (InterfaceCondition* side : {&opposite.in, &opposite.out}) {
     if (!side->names.empty()) side->negated = !side->negated;
   }
-  return conditions_of(opposite, place);
+  conditions = conditions_of(opposite, place);
+  settle(opposite);
+  if (place.family == wire::Family::kNone && opposite.family != wire::Family::kNone && conditions.refusal.empty()) {
+    const bool of_v4 = opposite.family == wire::Family::kIpv4;
+    const Conditions rest = conditions_of({.family = of_v4 ? wire::Family::kIpv6 : wire::Family::kIpv4}, place);
+    conditions.all.insert(conditions.all.end(), rest.all.begin(), rest.all.end());
+  }
+  return conditions;
 }
 
 }  // namespace ringplane::translate
