@@ -140,3 +140,15 @@ function(ringplane_module name)
     ringplane_fuzzer(${stem} "${source}" ringplane_${name})
   endforeach()
 endfunction()
+
+# ringplane_embed(target input header function): the bytes of a file, as `std::string_view function() noexcept`, which
+# `header` of this target's folder declares in its namespace.
+function(ringplane_embed target input header function)
+  get_filename_component(folder "${CMAKE_CURRENT_SOURCE_DIR}" NAME)
+  set(output "${CMAKE_CURRENT_BINARY_DIR}/${function}.cc")
+  add_custom_command(OUTPUT "${output}"
+    COMMAND "${CMAKE_COMMAND}" "-DINPUT=${input}" "-DOUTPUT=${output}" "-DHEADER=${folder}/${header}"
+      "-DNAMESPACE=ringplane::${folder}" "-DFUNCTION=${function}" -P "${CMAKE_SOURCE_DIR}/cmake/embed.cmake"
+    DEPENDS "${input}" "${CMAKE_SOURCE_DIR}/cmake/embed.cmake" VERBATIM)
+  target_sources(${target} PRIVATE "${output}")
+endfunction()

@@ -44,7 +44,7 @@ class FlowWatch(threading.Thread):
 
     def run(self):
         while not self.done.wait(0.1):
-            workers = self.firewall.ask("show workers") or []
+            workers = self.firewall.ask("/v1/workers") or []
             self.peak = max(self.peak, sum(worker["flows"] for worker in workers))
 
     def stop(self):

@@ -1,4 +1,5 @@
 """The daemon under test, `ringplane run`, in the firewall namespace of a lab, and questions to it."""
+import http.client
 import json
 import os
 import re
@@ -33,6 +34,19 @@ socket = "{folder}/control.sock"
 """
 
 
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path, timeout_s):
+        super().__init__("ringplane", timeout=timeout_s)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
 class Firewall:
     """Writes configuration and rules to the lab's folder, starts the daemon, and waits until it answers."""
 
@@ -62,27 +76,43 @@ class Firewall:
         def answers():
             if not self.program.running():
                 raise LabError(f"ringplane ended with {self.program.wait()}:\n{self.program.output()}")
-            return self.ask("show ports") is not None
+            return self.ask("/v1/ports") is not None
 
         wait_until(answers, "ringplane does not answer at its control socket", timeout_s=30)
 
-    def ask(self, request):
-        """The daemon's JSON answer; None while it does not answer."""
+    def request(self, method, path, body=None, timeout_s=30):
+        """(status, answer) of the API at the control socket; the answer is read as JSON where it says it is."""
+        connection = UnixConnection(self.socket_path, timeout_s)
         try:
-            with socket.socket(socket.AF_UNIX) as client:
-                client.settimeout(10)
-                client.connect(self.socket_path)
-                client.sendall(request.encode() + b"\n")
-                reply = b"".join(iter(lambda: client.recv(65536), b""))
-        except OSError:
+            text = json.dumps(body) if isinstance(body, (dict, list)) else body
+            connection.request(method, path, text, {"Content-Type": "application/json"} if text else {})
+            reply = connection.getresponse()
+            data = reply.read()
+            is_json = reply.headers.get_content_type() == "application/json"
+            return reply.status, json.loads(data) if is_json else data.decode()
+        finally:
+            connection.close()
+
+    def ask(self, path):
+        """The daemon's answer to GET; None while it does not answer, or says no."""
+        try:
+            status, answer = self.request("GET", path)
+        except (OSError, http.client.HTTPException):
             return None
-        return json.loads(reply) if reply else None
+        return answer if status == 200 else None
+
+    def post(self, path, body=None):
+        """The daemon's answer to POST; LabError if it says no."""
+        status, answer = self.request("POST", path, body if body is not None else {})
+        if status != 200:
+            raise LabError(f"POST {path}: {status} {answer}\n{self.program.output()}")
+        return answer
 
     def show(self, what, limit=100000):
-        answer = self.ask(f"show {what} {limit}")
-        if not isinstance(answer, list):
-            raise LabError(f"ringplane show {what}: {answer}\n{self.program.output()}")
-        return answer
+        answer = self.ask(f"/v1/{what}?limit={limit}")
+        if answer is None:
+            raise LabError(f"ringplane does not show {what}\n{self.program.output()}")
+        return answer[what] if isinstance(answer, dict) else answer
 
     def drops(self):
         return {each["reason"]: each["packets"] for each in self.show("drops") if each["packets"]}

@@ -64,7 +64,7 @@ class DataProcessDies(LabTest):
         self.assert_reaches(SERVER4)
         self.assertIn("bridges are lan-wan closed now", self.die_again_and_again(firewall))
         self.assertNotEqual(self.client.run("ping", "-c1", "-W1", SERVER4).returncode, 0)
-        self.assertIn("no data process lives", firewall.ask("show ports")["error"])
+        self.assertIn("no data process lives", firewall.request("GET", "/v1/ports")[1]["error"])
         firewall.program.signal(signal.SIGHUP)
         self.assert_reaches(SERVER4)
 

@@ -4,6 +4,7 @@
 Every rule is one function; its docstring says why it is there. A rule yields findings as (path, line, sentence).
 `tree_check.py --self-test` shows on a small made-up tree that each rule finds what it is for, and nothing else.
 """
+import json
 import os
 import re
 import sys
@@ -17,9 +18,9 @@ MAY_INCLUDE = {
     "base": set(), "wire": {"base"}, "frame": {"base"},
     "port": BELOW, "flow": BELOW, "firewall": BELOW, "ips": BELOW, "scan": BELOW, "tcp": BELOW,
     "service": BELOW | {"tcp"},
-    "worker": BELOW | STAGES, "control": BELOW | STAGES | {"worker"}, "bench": BELOW | STAGES | {"worker"},
+    "api": {"base"}, "worker": BELOW | STAGES, "control": BELOW | STAGES | {"worker", "api"}, "bench": BELOW | STAGES | {"worker"},
     "translate": BELOW | {"firewall"},
-    "cli": BELOW | STAGES | {"worker", "control", "bench", "translate"},
+    "cli": BELOW | STAGES | {"worker", "control", "bench", "translate", "api"},
 }
 # A port moves frames; of headers it knows how an address and a big-endian number look, and no more.
 PORT_MAY_SEE = {"wire/ip_address.h", "wire/bytes.h"}
@@ -30,7 +31,8 @@ ONE_DOOR = {r"linux/if_xdp\.h|linux/bpf\.h|bpf/.*": ("src/port/af_xdp/",), r"rte
 HEAVY_HEADERS = {"regex", "iostream", "filesystem", "functional", "chrono"}
 HEAVY_ALLOWED = {
     "src/control/replay.h": "a sink for each line; included by two files",
-    "src/control/status_socket.h": "the answerer is given by the daemon; included by three files",
+    "src/api/message.h": "what to do when a response is sent", "src/api/router.h": "the answerers are given",
+    "src/api/http_server.h": "the answerer is given", "src/api/http_client.h": "the taker of a stream is given",
     "src/cli/commands.h": "the chosen sub-command; included by the commands only",
 }
 BANNED_NAMES = {"util", "utils", "common", "misc", "helper", "helpers", "manager", "core", "lib", "impl"}
@@ -368,8 +370,31 @@ def show_fields(tree):
         yield from documented(tree, dict.fromkeys(fields), "docs/reference/show.md", "field")
 
 
+def api_routes(tree):
+    """The API's description is what programs are written against: it names each route, and no other."""
+    routes, page = "src/control/routes.cc", "docs/reference/openapi.json"
+    if not tree.exists(routes):
+        return
+    added = {("get" if verb == "get" else "post", path)
+             for verb, path in re.findall(r'router_\.(get|post|ask)\(\s*"([^"]+)"', tree.text(routes))}
+    described = {(verb, path) for path, verbs in json.loads(tree.text(page))["paths"].items() for verb in verbs
+                 } if tree.exists(page) else set()
+    for verb, path in sorted(added - described):
+        yield page, 1, f"does not describe {verb.upper()} {path}"
+    for verb, path in sorted(described - added):
+        yield page, 1, f"describes {verb.upper()} {path}, which {routes} does not answer"
+
+
+def metric_names(tree):
+    """Dashboards and alerts of others name metrics: each is described."""
+    path = "src/control/metrics.cc"
+    if tree.exists(path):
+        names = re.findall(r'"(ringplane_\w+)"', tree.text(path))
+        yield from documented(tree, dict.fromkeys(names), "docs/reference/metrics.md", "metric")
+
+
 RULES = [include_direction, one_door, light_headers, dead_files, sizes, names, one_name, glossary, burst_path, links, readmes,
-         config_keys, drop_reasons, show_fields]
+         config_keys, drop_reasons, show_fields, api_routes, metric_names]
 
 
 def check(root):
@@ -443,6 +468,9 @@ CASES = [
     ("config_keys", {"docs/reference/config.md": None, "README.md": ""}),
     ("drop_reasons", {"src/base/drop_reason.h": "#define REASONS(X) \\\n  X(rule_block_new, \"a rule\")\n"}),
     ("show_fields", {"src/control/show.cc": 'Json f() {\n  return {{"weight", 1}};\n}\n'}),
+    ("api_routes", {"src/control/routes.cc": 'void f() {\n  router_.get("/v1/x", y);\n}\n'}),
+    ("api_routes", {"src/control/routes.cc": "", "docs/reference/openapi.json": '{"paths": {"/v1/x": {"post": {}}}}'}),
+    ("metric_names", {"src/control/metrics.cc": 'auto x = "ringplane_x_total";\n'}),
 ]
 
 

@@ -9,11 +9,11 @@
 #include <CLI/Validators.hpp>
 #include <nlohmann/json.hpp>
 
+#include "api/http_client.h"
+#include "cli/client.h"
 #include "cli/commands.h"
-#include "cli/rules_source.h"
 #include "cli/table.h"
-#include "control/config.h"
-#include "control/status_socket.h"
+#include "control/show.h"
 
 namespace ringplane::cli {
 namespace {
@@ -22,9 +22,9 @@ using Json = nlohmann::ordered_json;
 
 struct ShowWords {
   std::string what;
-  std::string socket = control::ControlConfig{}.socket;
-  std::string config_path;
-  std::uint32_t limit = 1000;
+  std::uint32_t limit = control::kUsualLimit;
+  std::string search;
+  std::string sort;
   bool json = false;
   bool all = false;
 };
@@ -39,25 +39,19 @@ void print_rules(const Json& rules) {
   }
 }
 
-int show(ShowWords& words) {
-  if (!words.config_path.empty()) {
-    const control::ConfigResult config = control::read_config(words.config_path);
-    if (!config.diagnostics.empty()) {
-      print_diagnostics(config.diagnostics);
-      return kExitBadConfiguration;
-    }
-    words.socket = config.config.control.socket;
+int show(const Whom& whom, const ShowWords& words) {
+  const bool is_page = words.what == "rules" || words.what == "flows";
+  std::string path = "/v1/" + words.what;
+  if (is_page) {
+    // All rules, if nobody wants fewer.
+    const std::uint32_t limit =
+        words.what == "rules" && words.limit == control::kUsualLimit ? control::kMaxListed : words.limit;
+    path += "?limit=" + std::to_string(limit) + "&search=" + api::encoded(words.search) +
+            "&sort=" + api::encoded(words.sort);
   }
-  const auto reply = control::ask(words.socket, "show " + words.what + " " + std::to_string(words.limit));
-  if (!reply) {
-    std::fprintf(stderr, "ringplane: %s\n", reply.error().message.c_str());
-    return kExitFailed;
-  }
-  Json list = Json::parse(*reply, nullptr, false);
-  if (!list.is_array()) {
-    std::fprintf(stderr, "ringplane: the daemon answered: %s", reply->c_str());
-    return kExitFailed;
-  }
+  Answer answer = get(whom, path);
+  if (answer.exit_code != kExitFine) return answer.exit_code;
+  Json list = is_page ? std::move(answer.json[words.what]) : std::move(answer.json);
   if (words.json) {
     std::printf("%s\n", list.dump(2).c_str());
     return kExitFine;
@@ -87,12 +81,13 @@ void add_show(CLI::App& app, Command& chosen) {
       ->required()
       ->check(CLI::IsMember(
           std::set<std::string>{"ports", "rules", "flows", "drops", "workers", "memory", "isolation", "processes"}));
-  command->add_option("--socket", words->socket, "the daemon's control socket")->capture_default_str();
-  command->add_option("-c,--config", words->config_path, "take the socket from this configuration file");
-  command->add_option("--limit", words->limit, "most flows to list")->capture_default_str();
+  const auto whom = Whom::add_options(*command);
+  command->add_option("--limit", words->limit, "most flows or rules to list")->capture_default_str();
+  command->add_option("--search", words->search, "flows, rules: only those whose line holds this");
+  command->add_option("--sort", words->sort, "flows, rules: the largest first, by packets, bytes, states or age");
   command->add_flag("--all", words->all, "drops: also the reasons that have not occurred");
   command->add_flag("--json", words->json, "the answer as JSON");
-  command->callback([&chosen, words] { chosen = [words] { return show(*words); }; });
+  command->callback([&chosen, whom, words] { chosen = [whom, words] { return show(*whom, *words); }; });
 }
 
 }  // namespace ringplane::cli

@@ -5,36 +5,25 @@
 #include <CLI/App.hpp>
 #include <nlohmann/json.hpp>
 
+#include "cli/client.h"
 #include "cli/commands.h"
-#include "control/config.h"
-#include "control/status_socket.h"
 
 namespace ringplane::cli {
 namespace {
 
-int upgrade(const std::string& socket) {
-  const auto reply = control::ask(socket, "upgrade");
-  if (!reply) {
-    std::fprintf(stderr, "ringplane: %s\n", reply.error().message.c_str());
-    return kExitFailed;
-  }
-  const auto said = nlohmann::json::parse(*reply, nullptr, false);
-  if (!said.contains("upgraded")) {
-    std::fprintf(stderr, "ringplane: %s\n", said.value("error", *reply).c_str());
-    return kExitFailed;
-  }
-  std::printf("%s runs now\n", said["upgraded"].get<std::string>().c_str());
-  return kExitFine;
+int upgrade(const Whom& whom) {
+  const Answer answer = post(whom, "/v1/upgrade", nlohmann::json::object());
+  if (answer.exit_code == kExitFine) std::printf("%s runs now\n", answer.json.value("upgraded", "").c_str());
+  return answer.exit_code;
 }
 
 }  // namespace
 
 void add_upgrade(CLI::App& app, Command& chosen) {
-  auto socket = std::make_shared<std::string>(control::ControlConfig{}.socket);
   CLI::App* command = app.add_subcommand(
       "upgrade", "replaces a running ringplane by the program that is on disk now, without losing a connection");
-  command->add_option("--socket", *socket, "the daemon's control socket")->capture_default_str();
-  command->callback([&chosen, socket] { chosen = [socket] { return upgrade(*socket); }; });
+  const auto whom = Whom::add_options(*command);
+  command->callback([&chosen, whom] { chosen = [whom] { return upgrade(*whom); }; });
 }
 
 }  // namespace ringplane::cli

@@ -1,6 +1,7 @@
 #include "control/config.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -278,6 +280,33 @@ void read_bridge(Section& section, Config& config, Errors& errors) {
   config.bridges.push_back(bridge);
 }
 
+/// "127.0.0.1:8080" or "[::1]:8080": further than this machine the API does not go.
+bool read_loopback(std::string_view text, ControlConfig& config) {
+  constexpr std::string_view kIpv4 = "127.0.0.1:";
+  constexpr std::string_view kIpv6 = "[::1]:";
+  config.http_over_ipv6 = text.starts_with(kIpv6);
+  if (!config.http_over_ipv6 && !text.starts_with(kIpv4)) return false;
+  text.remove_prefix(config.http_over_ipv6 ? kIpv6.size() : kIpv4.size());
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), config.http_port);
+  return read.ec == std::errc{} && read.ptr == text.data() + text.size() && config.http_port != 0;
+}
+
+void read_control(Section& section, Config& config, Errors& errors) {
+  ControlConfig& control = config.control;
+  std::string http;
+  section.text("socket", control.socket);
+  section.text("group", control.group);
+  section.text("http", http);
+  section.text("token_file", control.token_file);
+  section.flag("http_writes", control.http_writes);
+  if (!http.empty() && !read_loopback(http, control)) {
+    errors.add(*section.find("http"), "'http' must be a port of this machine: \"127.0.0.1:8080\" or \"[::1]:8080\"");
+  }
+  if (!http.empty() && control.token_file.empty()) {
+    errors.add(*section.find("http"), "'http' wants 'token_file', a file with the word that requests must bring");
+  }
+}
+
 void read_resources(Section& root, Config& config, Errors& errors) {
   constexpr std::uint32_t kAnyNumber = std::numeric_limits<std::uint32_t>::max();
   root.section("workers", [&](Section& section) {
@@ -308,7 +337,7 @@ void read_resources(Section& root, Config& config, Errors& errors) {
   });
   root.section("replies",
                [&](Section& section) { section.number("per_second", config.replies.per_second, 0, 1'000'000); });
-  root.section("control", [&](Section& section) { section.text("socket", config.control.socket); });
+  root.section("control", [&](Section& section) { read_control(section, config, errors); });
 }
 
 void read_root(const toml::table& table, Config& config, Errors& errors) {
@@ -349,9 +378,9 @@ ConfigResult parse_config(const std::string& text, const std::string& path) {
   } catch (const toml::parse_error& error) {
     errors.add(error.source().begin, std::string(error.description()));
   }
-  const std::filesystem::path rules = result.config.rules_path;
-  if (rules.is_relative() && !rules.empty()) {
-    result.config.rules_path = (std::filesystem::path(path).parent_path() / rules).string();
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  for (std::string* named : {&result.config.rules_path, &result.config.control.token_file}) {
+    if (!named->empty() && std::filesystem::path(*named).is_relative()) *named = (folder / *named).string();
   }
   result.diagnostics = std::move(errors.list);
   return result;

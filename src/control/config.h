@@ -71,6 +71,11 @@ struct LogConfig {
 
 struct ControlConfig {
   std::string socket = "/run/ringplane/ringplane.sock";
+  std::string group = "ringplane";  ///< may use it, if there is such a group
+  std::uint16_t http_port = 0;      ///< of `http`, on loopback; 0: none
+  bool http_over_ipv6 = false;
+  std::string token_file;    ///< with http: the word that a request must bring
+  bool http_writes = false;  ///< what comes in there may change something
 };
 
 struct RepliesConfig {

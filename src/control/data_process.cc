@@ -12,7 +12,6 @@
 #include <expected>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,6 +33,7 @@
 #include "control/estate.h"
 #include "control/eve_log.h"
 #include "control/eve_writer.h"
+#include "control/explain_answer.h"
 #include "control/rule_files.h"
 #include "control/sandbox.h"
 #include "control/show.h"
@@ -135,7 +135,7 @@ class DataProcess {
   Message answer(Message& message) {
     switch (message.kind) {
       case MessageKind::kRules: return reload(message);
-      case MessageKind::kAsk: return {.kind = MessageKind::kDone, .body = show_text(message.body), .holdings = {}};
+      case MessageKind::kAsk: return {.kind = MessageKind::kDone, .body = answer_text(message.body), .holdings = {}};
       case MessageKind::kSurrender: return surrender();
       case MessageKind::kLeave: leave();
       case MessageKind::kStop: return stop();
@@ -181,20 +181,21 @@ class DataProcess {
             .holdings = {}};
   }
 
-  /// "show WHAT [LIMIT]"; anything else is answered with an error.
-  std::string show_text(const std::string& request) {
-    std::istringstream words(request);
-    std::string verb;
-    std::string what;
-    std::uint32_t limit = 1000;
-    words >> verb >> what >> limit;
-    nlohmann::ordered_json reply;
-    if (verb == "show" && what == "isolation") reply = show_isolation();
-    if (verb == "show" && reply.is_null()) reply = show(*plane_, what, limit);
-    if (reply.is_null())
-      reply = {{"error",
-                "unknown request; known are: show ports, rules, flows, drops, workers, memory, isolation, processes"}};
-    return reply.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  /// A question as the control process asks it (routes.cc): {"show": ...} or {"explain": ...}.
+  std::string answer_text(const std::string& request) {
+    const auto asked = nlohmann::json::parse(request, nullptr, false);
+    const auto answered = answer_question(asked);
+    const nlohmann::ordered_json reply =
+        answered ? *answered : nlohmann::ordered_json{{"error", answered.error().message}};
+    return reply.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+
+  base::Result<nlohmann::ordered_json> answer_question(const nlohmann::json& asked) {
+    if (asked.contains("explain")) return explain_packet(plane_->snapshot().policy->ruleset(), asked.value("explain", ""));
+    const auto question = Question::parse(asked);
+    if (!question) return std::unexpected(question.error());
+    if (question->what == "isolation") return show_isolation();
+    return show(*plane_, *question);
   }
 
   static nlohmann::ordered_json show_isolation() {

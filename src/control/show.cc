@@ -5,8 +5,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <expected>
+#include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -17,6 +20,7 @@
 #include "base/ids.h"
 #include "base/mapped_memory.h"
 #include "base/numa.h"
+#include "base/result.h"
 #include "control/config.h"
 #include "control/data_plane.h"
 #include "control/eve_log.h"
@@ -35,6 +39,8 @@ namespace ringplane::control {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kMaxLabels = 1'000;  // of which the metrics have figures
 
 std::string mac_text(const port::MacAddress& mac) {
   std::array<char, 18> text{};
@@ -76,22 +82,69 @@ Json show_ports(DataPlane& plane) {
   return list;
 }
 
-Json show_rules(const DataPlane& plane) {
+/// The places [0, count) that a page shows, in its order; `total` of them would be on all pages.
+template <class Holds, class Amount>
+std::vector<std::uint32_t> page_of(const Question& question, std::size_t count, Holds&& holds, Amount&& amount,
+                                   std::size_t& total) {
+  std::vector<std::uint32_t> places;
+  for (std::uint32_t place = 0; place < count; ++place) {
+    if (question.search.empty() || holds(place)) places.push_back(place);
+  }
+  total = places.size();
+  const std::size_t first = std::min<std::size_t>(question.offset, total);
+  const std::size_t end = std::min<std::size_t>(total, first + question.limit);
+  if (!question.sort.empty()) {
+    std::ranges::partial_sort(places, places.begin() + static_cast<std::ptrdiff_t>(end),
+                              [&](std::uint32_t a, std::uint32_t b) {
+                                const std::uint64_t of_a = amount(a);
+                                const std::uint64_t of_b = amount(b);
+                                return of_a != of_b ? of_a > of_b : a < b;
+                              });
+  }
+  return {places.begin() + static_cast<std::ptrdiff_t>(first), places.begin() + static_cast<std::ptrdiff_t>(end)};
+}
+
+base::Error no_such_order(const Question& question, std::string_view known) {
+  return {.message =
+              "'" + question.what + "' cannot be sorted by '" + question.sort + "': known are " + std::string(known)};
+}
+
+Json rule_json(const firewall::Ruleset& ruleset, std::uint32_t place, const worker::RuleCounts& counts) {
+  const firewall::Rule& rule = ruleset.rules[place];
+  return {{"rule", place},
+          {"packets", counts.packets},
+          {"bytes", counts.bytes},
+          {"states", counts.states},
+          {"states_total", counts.states_total},
+          {"place", ruleset.place_of(rule)},
+          {"label", ruleset.label_of(rule)},
+          {"text", firewall::text_of(ruleset, rule)}};
+}
+
+base::Result<Json> show_rules(const DataPlane& plane, const Question& question) {
+  constexpr std::array<std::pair<std::string_view, std::uint64_t worker::RuleCounts::*>, 4> kOrders = {
+      {{"packets", &worker::RuleCounts::packets},
+       {"bytes", &worker::RuleCounts::bytes},
+       {"states", &worker::RuleCounts::states},
+       {"states_total", &worker::RuleCounts::states_total}}};
+  const auto* const order = std::ranges::find(kOrders, question.sort, [](const auto& each) { return each.first; });
+  if (!question.sort.empty() && order == kOrders.end())
+    return std::unexpected(no_such_order(question, "packets, bytes, states, states_total"));
   const firewall::Ruleset& ruleset = plane.snapshot().policy->ruleset();
   const std::vector<worker::RuleCounts> counts = plane.rule_counts();
+  const auto holds = [&](std::uint32_t place) {
+    const firewall::Rule& rule = ruleset.rules[place];
+    return firewall::text_of(ruleset, rule).find(question.search) != std::string::npos ||
+           ruleset.label_of(rule).find(question.search) != std::string::npos ||
+           ruleset.place_of(rule).find(question.search) != std::string::npos;
+  };
+  std::size_t total = 0;
   Json list = Json::array();
-  for (std::size_t i = 0; i < ruleset.rules.size(); ++i) {
-    const firewall::Rule& rule = ruleset.rules[i];
-    list.push_back({{"rule", i},
-                    {"packets", counts[i].packets},
-                    {"bytes", counts[i].bytes},
-                    {"states", counts[i].states},
-                    {"states_total", counts[i].states_total},
-                    {"place", ruleset.place_of(rule)},
-                    {"label", ruleset.label_of(rule)},
-                    {"text", firewall::text_of(ruleset, rule)}});
+  for (const std::uint32_t place : page_of(
+           question, ruleset.rules.size(), holds, [&](std::uint32_t at) { return counts[at].*order->second; }, total)) {
+    list.push_back(rule_json(ruleset, place, counts[place]));
   }
-  return list;
+  return Json{{"total", total}, {"rules", std::move(list)}};
 }
 
 /// "10.0.0.5:40000" or "[2001:db8::5]:40000"; without a port just the address.
@@ -107,29 +160,54 @@ std::string state_text(const flow::FlowDetails& flow) {
          std::string(flow::state_name(flow.key.protocol, flow.state[1]));
 }
 
-Json show_flows(DataPlane& plane, std::uint32_t limit) {
-  Json list = Json::array();
+Json flow_json(const firewall::Ruleset& ruleset, const DataPlane::ListedFlow& listed) {
+  const auto& [flow, rule] = listed;
+  const bool has_port = flow.key.protocol == wire::protocol::kTcp || flow.key.protocol == wire::protocol::kUdp;
+  const std::size_t from = flow.original_upper ? 1 : 0;
+  return {{"proto", protocol_name(flow.key.protocol)},
+          {"source", endpoint(flow.key, from, has_port)},
+          {"destination", endpoint(flow.key, 1 - from, has_port)},
+          {"state", state_text(flow)},
+          {"packets_out", flow.packets[0]},
+          {"packets_back", flow.packets[1]},
+          {"bytes_out", flow.bytes[0]},
+          {"bytes_back", flow.bytes[1]},
+          {"age_s", flow.age_ns / base::kNanosPerSecond},
+          {"idle_s", flow.idle_ns / base::kNanosPerSecond},
+          {"expires_s", flow.expires_in_ns / base::kNanosPerSecond},
+          {"rule", rule.valid() ? ruleset.place_of(ruleset.rule(rule)) : ""},
+          {"label", rule.valid() ? ruleset.label_of(ruleset.rule(rule)) : ""}};
+}
+
+/// Of a table with more than kMaxListed flows a search and an order know a part only.
+base::Result<Json> show_flows(DataPlane& plane, const Question& question) {
+  const bool by_packets = question.sort == "packets";
+  const bool by_age = question.sort == "age";
+  if (!question.sort.empty() && !by_packets && !by_age && question.sort != "bytes")
+    return std::unexpected(no_such_order(question, "packets, bytes, age"));
   const firewall::Ruleset& ruleset = plane.snapshot().policy->ruleset();
-  for (const auto& [flow, rule] : plane.dump_flows(std::min(limit, kMaxListedFlows))) {
-    if (list.size() == limit) break;
-    const bool has_port = flow.key.protocol == wire::protocol::kTcp || flow.key.protocol == wire::protocol::kUdp;
-    const std::size_t from = flow.original_upper ? 1 : 0;
-    Json each{{"proto", protocol_name(flow.key.protocol)},
-              {"source", endpoint(flow.key, from, has_port)},
-              {"destination", endpoint(flow.key, 1 - from, has_port)},
-              {"state", state_text(flow)},
-              {"packets_out", flow.packets[0]},
-              {"packets_back", flow.packets[1]},
-              {"bytes_out", flow.bytes[0]},
-              {"bytes_back", flow.bytes[1]},
-              {"age_s", flow.age_ns / base::kNanosPerSecond},
-              {"idle_s", flow.idle_ns / base::kNanosPerSecond},
-              {"expires_s", flow.expires_in_ns / base::kNanosPerSecond}};
-    each["rule"] = rule.valid() ? ruleset.place_of(ruleset.rule(rule)) : "";
-    each["label"] = rule.valid() ? ruleset.label_of(ruleset.rule(rule)) : "";
-    list.push_back(std::move(each));
+  const bool needs_all = !question.search.empty() || !question.sort.empty();
+  const std::uint32_t wanted = needs_all ? kMaxListed : std::min(kMaxListed, question.limit + question.offset);
+  const std::vector<DataPlane::ListedFlow> flows = plane.dump_flows(wanted);
+  const auto holds = [&](std::uint32_t place) {
+    const Json each = flow_json(ruleset, flows[place]);
+    return std::ranges::any_of(each, [&](const Json& field) {
+      return field.is_string() && field.get_ref<const std::string&>().find(question.search) != std::string::npos;
+    });
+  };
+  const auto amount = [&](std::uint32_t place) {
+    const flow::FlowDetails& flow = flows[place].details;
+    return by_age ? flow.age_ns : by_packets ? flow.packets[0] + flow.packets[1] : flow.bytes[0] + flow.bytes[1];
+  };
+  std::size_t total = 0;
+  Json list = Json::array();
+  for (const std::uint32_t place : page_of(question, flows.size(), holds, amount, total))
+    list.push_back(flow_json(ruleset, flows[place]));
+  if (question.search.empty()) {
+    total = 0;
+    for (const auto& worker : plane.workers()) total += worker->tables().flows->size();
   }
-  return list;
+  return Json{{"total", total}, {"flows", std::move(list)}};
 }
 
 Json show_drops(const DataPlane& plane) {
@@ -194,16 +272,60 @@ Json show_memory(const DataPlane& plane) {
   return list;
 }
 
+/// Everything that is a number, for the metrics (metrics.h).
+Json show_metrics(DataPlane& plane) {
+  const firewall::Ruleset& ruleset = plane.snapshot().policy->ruleset();
+  const std::vector<worker::RuleCounts> counts = plane.rule_counts();
+  std::map<std::string, worker::RuleCounts> by_label;
+  for (std::size_t i = 0; i < ruleset.rules.size(); ++i) {
+    const std::string label(ruleset.label_of(ruleset.rules[i]));
+    if (label.empty() || (by_label.size() == kMaxLabels && !by_label.contains(label))) continue;
+    worker::RuleCounts& sum = by_label[label];
+    sum.packets += counts[i].packets;
+    sum.bytes += counts[i].bytes;
+    sum.states += counts[i].states;
+    sum.states_total += counts[i].states_total;
+  }
+  Json labels = Json::array();
+  for (const auto& [label, sum] : by_label) {
+    labels.push_back({{"label", label},
+                      {"packets", sum.packets},
+                      {"bytes", sum.bytes},
+                      {"states", sum.states},
+                      {"states_total", sum.states_total}});
+  }
+  return {{"ports", show_ports(plane)},
+          {"drops", show_drops(plane)},
+          {"workers", show_workers(plane)},
+          {"memory", show_memory(plane)},
+          {"labels", std::move(labels)},
+          {"rules", ruleset.rules.size()},
+          {"generation", plane.snapshot().generation}};
+}
+
 }  // namespace
 
-Json show(DataPlane& plane, std::string_view what, std::uint32_t limit) {
-  if (what == "ports") return show_ports(plane);
-  if (what == "rules") return show_rules(plane);
-  if (what == "flows") return show_flows(plane, limit);
-  if (what == "drops") return show_drops(plane);
-  if (what == "workers") return show_workers(plane);
-  if (what == "memory") return show_memory(plane);
-  return nullptr;
+base::Result<Question> Question::parse(const nlohmann::json& asked) {
+  try {
+    return Question{.what = asked.at("show"),
+                    .limit = asked.value("limit", kUsualLimit),
+                    .offset = asked.value("offset", 0U),
+                    .search = asked.value("search", ""),
+                    .sort = asked.value("sort", "")};
+  } catch (const nlohmann::json::exception&) {
+    return base::fail("this question makes no sense");
+  }
+}
+
+base::Result<Json> show(DataPlane& plane, const Question& question) {
+  if (question.what == "ports") return show_ports(plane);
+  if (question.what == "rules") return show_rules(plane, question);
+  if (question.what == "flows") return show_flows(plane, question);
+  if (question.what == "drops") return show_drops(plane);
+  if (question.what == "workers") return show_workers(plane);
+  if (question.what == "memory") return show_memory(plane);
+  if (question.what == "metrics") return show_metrics(plane);
+  return base::fail("there is nothing named '" + question.what + "' to show");
 }
 
 }  // namespace ringplane::control

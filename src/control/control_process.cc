@@ -1,0 +1,296 @@
+#include "control/control_process.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <expected>
+#include <filesystem>
+#include <fstream>
+#include <ios>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+#include <sys/signalfd.h>
+
+#include "api/http_server.h"
+#include "api/message.h"
+#include "base/clock.h"
+#include "base/file_descriptor.h"
+#include "base/result.h"
+#include "control/channel.h"
+#include "control/config.h"
+#include "control/data_link.h"
+#include "control/estate.h"
+#include "control/rule_files.h"
+#include "firewall/diagnostic.h"
+#include "firewall/parser.h"
+#include "firewall/policy.h"
+#include "firewall/ruleset.h"
+
+namespace ringplane::control {
+namespace {
+
+constexpr int kExitOfFailure = 1;
+constexpr int kTickMs = 50;
+constexpr std::uint64_t kStandbyPauseNs = 10 * base::kNanosPerSecond;  // one that is ended at once must cost little
+
+}  // namespace
+
+base::Result<Rules> read_rules(const Config& config) {
+  RecordedFiles files;
+  firewall::Environment environment = environment_of(config);
+  environment.files = &files;
+  firewall::ParseResult parsed = firewall::parse_file(config.rules_path, environment);
+  if (parsed.ok()) {
+    for (const auto& warning : parsed.diagnostics) spdlog::warn("{}", firewall::render(warning));
+  }
+  auto policy = firewall::Policy::create(std::move(parsed));
+  if (!policy) return std::unexpected(std::move(policy.error()));
+  auto packed = files.pack();
+  if (!packed) return std::unexpected(std::move(packed.error()));
+  return Rules{std::move(*policy), std::move(*packed)};
+}
+
+Program Program::running() {
+  std::error_code ignored;
+  Program program{.path = std::filesystem::read_symlink("/proc/self/exe", ignored).string(), .words = {}};
+  // Of a file that was replaced since.
+  if (constexpr std::string_view kDeleted = " (deleted)"; program.path.ends_with(kDeleted)) {
+    program.path.resize(program.path.size() - kDeleted.size());
+  }
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  for (std::string word; std::getline(file, word, '\0');) program.words.push_back(word);
+  return program;
+}
+
+bool Deaths::note(std::uint64_t now_ns) {
+  constexpr std::uint64_t kWindowNs = 30 * base::kNanosPerSecond;
+  std::erase_if(recent_, [&](std::uint64_t then) { return now_ns - then > kWindowNs; });
+  recent_.push_back(now_ns);
+  return recent_.size() >= kMost;
+}
+
+ControlProcess::ControlProcess(Config config, Estate estate, DataLink link, base::FileDescriptor signals)
+    : config_(std::move(config)), estate_(std::move(estate)), link_(std::move(link)), signals_(std::move(signals)) {
+  add_routes();
+}
+
+base::Result<void> ControlProcess::serve_at(base::FileDescriptor listener, api::HttpOptions options) {
+  auto server = api::HttpServer::create(std::move(listener), std::move(options),
+                                        [this](const api::Request& request) { return router_.answer(request); });
+  if (!server) return std::unexpected(std::move(server.error()));
+  servers_.push_back(std::move(*server));
+  return {};
+}
+
+int ControlProcess::run() {
+  prepare_standby();
+  service_notice_.ready("running");
+  while (!stopping_) turn();
+  service_notice_.stopping();
+  return stop();
+}
+bool ControlProcess::reload() {
+  auto rules = read_rules(config_);
+  if (!rules) {
+    spdlog::error("the rules stay as they are, since the new ones have errors:\n{}", rules.error().message);
+    return false;
+  }
+  const firewall::Limits& limits = rules->policy->options().limits;
+  if (limits.states_set && limits.states != estate_.order.flow_limit) {
+    spdlog::warn("set limit states takes effect at the next start; until then there is room for {} flows",
+                 estate_.order.flow_limit);
+  }
+  if (!link_ && !revive()) return false;
+  Message message{.kind = MessageKind::kRules, .body = {}, .holdings = {}};
+  auto added = message.holdings.add_duplicate("rules", rules->packed.get());
+  const auto reloaded = added ? link_->call(message) : base::Result<Message>(std::unexpected(added.error()));
+  if (!reloaded) {
+    spdlog::error("the rules stay as they are: {}", reloaded.error().message);
+    return false;
+  }
+  estate_.holdings.add("rules", std::move(rules->packed));
+  dismiss_standby();  // it has the old ones
+  prepare_standby();
+  spdlog::info("reloaded: {} rules, generation {}", rules->policy->rule_count(), reloaded->body);
+  return true;
+}
+
+void ControlProcess::turn() {
+  std::vector<pollfd> waits{pollfd{.fd = signals_.get(), .events = POLLIN, .revents = 0},
+                            pollfd{.fd = link_ ? link_->end_descriptor() : -1, .events = POLLIN, .revents = 0},
+                            pollfd{.fd = standby_ ? standby_->end_descriptor() : -1, .events = POLLIN, .revents = 0}};
+  int patience_ms = kTickMs;
+  for (const api::HttpServer& server : servers_) {
+    waits.push_back({.fd = server.descriptor(), .events = POLLIN, .revents = 0});
+    patience_ms = server.patience_ms(patience_ms);
+  }
+  poll(waits.data(), waits.size(), patience_ms);
+  if (waits[2].revents != 0) dismiss_standby();  // it was ended by somebody
+  if (link_ && !standby_ && base::monotonic_ns() - standby_tried_ns_ > kStandbyPauseNs) prepare_standby();
+  service_notice_.alive(base::monotonic_ns());
+  if (waits[1].revents != 0) bury();
+  if ((waits[0].revents & POLLIN) != 0) take_signal();
+  for (api::HttpServer& server : servers_) server.serve();
+  if (becoming_new_) become_the_new_program();
+}
+
+void ControlProcess::take_signal() {
+  signalfd_siginfo info{};
+  while (read(signals_.get(), &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo == SIGHUP) {
+      service_notice_.reloading();
+      service_notice_.ready(reload() ? "running" : "running; the last reload failed, the rules before it stay");
+    } else {
+      stopping_ = true;
+    }
+  }
+}
+
+void ControlProcess::bury() {
+  const std::uint64_t died_ns = base::monotonic_ns();
+  const std::string how = link_->how_it_ended();
+  link_.reset();
+  if (deaths_.note(died_ns)) {
+    fail("the data process " + how + ", and so did " + std::to_string(Deaths::kMost - 1) + " before it within 30 s");
+    return;
+  }
+  spdlog::error("the data process {}; another takes over", how);
+  if (const auto replaced = replace(died_ns); !replaced) {
+    fail("no other data process can be started: " + replaced.error().message);
+    return;
+  }
+  prepare_standby();
+}
+
+base::Result<void> ControlProcess::replace(std::uint64_t since_ns) {
+  auto next = standby_ ? base::Result<DataLink>(std::move(*standby_)) : DataLink::prepare(estate_);
+  standby_.reset();
+  if (!next) return std::unexpected(std::move(next.error()));
+  const auto found = next->go();
+  if (!found) return std::unexpected(found.error());
+  link_ = std::move(*next);
+  announce_takeover(*found, since_ns);
+  return {};
+}
+
+void ControlProcess::prepare_standby() {
+  standby_tried_ns_ = base::monotonic_ns();
+  if (std::ranges::any_of(config_.ports, &PortConfig::is_dpdk)) return;
+  auto prepared = DataLink::prepare(estate_);
+  if (prepared) {
+    standby_ = std::move(*prepared);
+  } else {
+    spdlog::warn("no data process stands by: {}", prepared.error().message);
+  }
+}
+
+void ControlProcess::dismiss_standby() {
+  if (!standby_) return;
+  standby_->kill();
+  (void)standby_->how_it_ended();
+  standby_.reset();
+}
+
+void ControlProcess::announce_takeover(const std::string& ready, std::uint64_t since_ns) {
+  const auto said = nlohmann::json::parse(ready, nullptr, false);
+  const std::uint64_t took_us = (base::monotonic_ns() - since_ns) / 1'000;
+  if (!said.value("flows_trusted", true)) {
+    spdlog::error("the flow table did not hold together: it was dropped, and connections begin anew");
+  }
+  spdlog::info("running again after {}.{:03} ms: {} flows kept, {} dropped", took_us / 1'000, took_us % 1'000,
+               said.value("flows_kept", 0), said.value("flows_dropped", 0));
+}
+
+void ControlProcess::fail(const std::string& why) {
+  const auto failures = set_bypass(estate_, config_, true);
+  for (const std::string& failure : failures) spdlog::error("{}", failure);
+  spdlog::error("{}; bridges are {} now. Find the cause, then send SIGHUP (or restart ringplane)", why, bypass_text());
+}
+
+std::string ControlProcess::bypass_text() const {
+  std::string text;
+  for (const BridgeConfig& bridge : config_.bridges) {
+    text += (text.empty() ? "" : ", ") + config_.ports[bridge.first].name + "-" + config_.ports[bridge.second].name +
+            (bridge.fail_open ? " open (unfiltered)" : " closed");
+  }
+  return text.empty() ? "none" : text;
+}
+
+bool ControlProcess::revive() {
+  deaths_.forget();
+  if (const auto replaced = replace(base::monotonic_ns()); !replaced) {
+    spdlog::error("no data process can be started: {}", replaced.error().message);
+    return false;
+  }
+  for (const std::string& failure : set_bypass(estate_, config_, false)) spdlog::error("{}", failure);
+  return true;
+}
+
+base::Result<nlohmann::ordered_json> ControlProcess::upgrade() {
+  if (std::ranges::any_of(config_.ports, &PortConfig::is_dpdk)) {
+    return base::fail("a device of DPDK cannot be handed on: stop ringplane and start the new program");
+  }
+  auto next = DataLink::prepare(estate_, program_.path);
+  const auto ready = next ? next->await_ready() : base::Result<void>(std::unexpected(next.error()));
+  if (!ready) return base::fail("nothing was changed, since the new program is of no use: " + ready.error().message);
+  const std::uint64_t since_ns = base::monotonic_ns();
+  if (link_) {
+    if (const auto left = link_->call({.kind = MessageKind::kLeave, .body = {}, .holdings = {}}); !left) link_->kill();
+    (void)link_->how_it_ended();
+    link_.reset();
+  }
+  const auto found = next->go();
+  if (!found) {
+    fail("the new data process did not take over: " + found.error().message);
+    return std::unexpected(found.error());
+  }
+  link_ = std::move(*next);
+  announce_takeover(*found, since_ns);
+  for (const std::string& failure : set_bypass(estate_, config_, false)) spdlog::error("{}", failure);
+  return nlohmann::ordered_json{{"upgraded", program_.path}};
+}
+
+void ControlProcess::become_the_new_program() {
+  becoming_new_ = false;
+  dismiss_standby();
+  std::vector<char*> words;
+  for (std::string& word : program_.words) words.push_back(word.data());
+  words.push_back(nullptr);
+  execv(program_.path.c_str(), words.data());
+  spdlog::error("cannot run {} ({}): the control process stays the old one", program_.path, std::strerror(errno));
+  prepare_standby();
+}
+
+int ControlProcess::stop() {
+  dismiss_standby();
+  unlink(listener_path(config_).c_str());
+  if (!link_) return kExitOfFailure;
+  const auto stopped = link_->call({.kind = MessageKind::kStop, .body = {}, .holdings = {}});
+  if (!stopped) {
+    spdlog::error("the data process did not stop: {}", stopped.error().message);
+    link_->kill();
+    return kExitOfFailure;
+  }
+  (void)link_->how_it_ended();
+  const auto said = nlohmann::json::parse(stopped->body, nullptr, false);
+  if (const auto missing = said.value("missing", 0U); missing != 0) {
+    spdlog::error("{} frames did not come home: please report this", missing);
+    return kExitOfFailure;
+  }
+  spdlog::info("stopped, all {} frames home", said.value("frames", 0U));
+  return 0;
+}
+
+}  // namespace ringplane::control
