@@ -25,4 +25,4 @@ demo:
 	lab/demo.py
 
 clean:
-	rm -rf build build-asan build-tsan build-fuzz build-tidy
+	rm -rf build build-asan build-tsan build-tidy build-each

@@ -33,9 +33,9 @@ if(RINGPLANE_FUZZ)
 endif()
 target_link_libraries(ringplane_flags INTERFACE Threads::Threads)
 
-# Sanitizer and fuzzer builds compile RINGPLANE_UNITY files of a folder as one: most of what a file costs is its headers,
+# Sanitizer builds, and CI, compile RINGPLANE_UNITY files of a folder as one: most of what a file costs is its headers,
 # and templates that every file of the folder instantiates. So a name at file scope occurs once in a folder
-# (`ctest -R tree`). The release build, which shows a missing include, compiles each file by itself. Sub-folders stay apart:
+# (`ctest -R tree`). Who works on it compiles each file by itself, which shows a missing include. Sub-folders stay apart:
 # the bpf_insn of pcap/ is not that of af_xdp/.
 function(ringplane_unity target)
   if(RINGPLANE_UNITY EQUAL 0)
@@ -125,7 +125,7 @@ function(ringplane_module name)
     target_compile_options(${name}_test PRIVATE $<$<CONFIG:Release,RelWithDebInfo>:-O1>)
     ringplane_unity(${name}_test)
     gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
-      WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+      WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}" PROPERTIES LABELS unit)
   endif()
   if(RINGPLANE_BENCH)
     foreach(source IN LISTS bench_sources)
@@ -151,4 +151,15 @@ function(ringplane_embed target input header function)
       "-DNAMESPACE=ringplane::${folder}" "-DFUNCTION=${function}" -P "${CMAKE_SOURCE_DIR}/cmake/embed.cmake"
     DEPENDS "${input}" "${CMAKE_SOURCE_DIR}/cmake/embed.cmake" VERBATIM)
   target_sources(${target} PRIVATE "${output}")
+  ringplane_is_generated("${output}")
+endfunction()
+
+# Whoever only looks at the sources (clang-tidy) builds `ringplane_generated` first.
+function(ringplane_is_generated output)
+  if(NOT TARGET ringplane_generated)
+    add_custom_target(ringplane_generated)
+  endif()
+  string(MAKE_C_IDENTIFIER "${output}" name)
+  add_custom_target(${name} DEPENDS "${output}")
+  add_dependencies(ringplane_generated ${name})
 endfunction()

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,7 +18,7 @@
 namespace ringplane::api {
 namespace {
 
-constexpr long kPatienceSeconds = 60;
+constexpr std::uint32_t kPatienceSeconds = 60;
 
 struct Easy {
   void operator()(CURL* handle) const noexcept { curl_easy_cleanup(handle); }
@@ -34,6 +35,7 @@ struct HttpClient::Words {
   std::string body{};
   std::string content_type{};
   const std::function<bool(std::string_view)>* take = nullptr;
+  std::uint32_t seconds = kPatienceSeconds;
 };
 
 base::Result<HttpClient::Reply> HttpClient::exchange(const Words& words) const {
@@ -65,7 +67,7 @@ base::Result<HttpClient::Reply> HttpClient::exchange(const Words& words) const {
   curl_easy_setopt(curl.get(), CURLOPT_ERRORBUFFER, why.data());
   curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, receive);
   curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &incoming);
-  if (words.take == nullptr) curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT, kPatienceSeconds);
+  curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT, static_cast<long>(words.seconds));
   std::unique_ptr<curl_slist, Headers> headers;
   if (std::string_view(words.method) == "POST") {
     headers.reset(curl_slist_append(nullptr, ("Content-Type: " + words.content_type).c_str()));
@@ -78,6 +80,7 @@ base::Result<HttpClient::Reply> HttpClient::exchange(const Words& words) const {
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
   incoming.reply.status = static_cast<int>(status);
   if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && incoming.ended_by_us)) return std::move(incoming.reply);
+  if (code == CURLE_OPERATION_TIMEDOUT && words.take != nullptr && status != 0) return std::move(incoming.reply);
   if (code == CURLE_COULDNT_CONNECT) {
     return base::fail("no ringplane answers at " + socket_path_ +
                       ": start one with 'ringplane run', or name its socket with --socket");
@@ -96,8 +99,9 @@ base::Result<HttpClient::Reply> HttpClient::post(const std::string& path, const 
 }
 
 base::Result<HttpClient::Reply> HttpClient::follow(const std::string& path,
-                                                   const std::function<bool(std::string_view)>& take) const {
-  return exchange({.path = path, .take = &take});
+                                                   const std::function<bool(std::string_view)>& take,
+                                                   std::uint32_t seconds) const {
+  return exchange({.path = path, .take = &take, .seconds = seconds});
 }
 
 std::string encoded(std::string_view text) {

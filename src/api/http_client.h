@@ -1,7 +1,7 @@
 // HttpClient: asks a server of this room at its unix socket. Blocks; one thread.
 #pragma once
 
-#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -22,9 +22,10 @@ class HttpClient {
   [[nodiscard]] base::Result<Reply> get(const std::string& path) const;
   [[nodiscard]] base::Result<Reply> post(const std::string& path, const std::string& body,
                                          const std::string& content_type = "application/json") const;
-  /// What comes goes to `take` until the server ends or `take` returns false; an answer other than 200 is returned.
-  [[nodiscard]] base::Result<Reply> follow(const std::string& path,
-                                           const std::function<bool(std::string_view)>& take) const;
+  /// What comes goes to `take` until the server ends, `take` returns false, or `seconds` (0: any) are over; an answer
+  /// other than 200 is returned.
+  [[nodiscard]] base::Result<Reply> follow(const std::string& path, const std::function<bool(std::string_view)>& take,
+                                           std::uint32_t seconds = 0) const;
 
  private:
   struct Words;

@@ -27,12 +27,6 @@
 namespace ringplane::api {
 namespace {
 
-struct Connection {
-  int socket = -1;
-  std::uint64_t since_ns = 0;  // of the request that it is at, or idle
-  bool streams = false;
-};
-
 /// Takes the same time wherever they differ.
 bool same_secret(std::string_view given, std::string_view wanted) noexcept {
   if (given.size() != wanted.size()) return false;
@@ -70,6 +64,11 @@ class Exchange {
 };
 
 struct HttpServer::State {
+  struct Connection {
+    int socket = -1;
+    std::uint64_t since_ns = 0;  // of the request that it is at, or idle
+    bool streams = false;
+  };
   base::FileDescriptor listener;
   HttpOptions options;
   Answer answer;

@@ -20,6 +20,11 @@ bool Stream::write(std::string_view bytes) {
   return true;
 }
 
+bool Stream::has_room() const noexcept {
+  constexpr std::size_t kMuch = std::size_t{2} << 20;  // one megabyte, and what one packet may go beyond
+  return waiting_.size() - taken_ + kMuch <= kMostWaiting;
+}
+
 bool Stream::is_abandoned() const noexcept {
   if (gone_ || connection_ == nullptr) return gone_;
   // One that sleeps is not looked at by the server.

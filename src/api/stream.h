@@ -18,6 +18,8 @@ class Stream {
 
   /// All of it or nothing; false: the client is too slow or has gone.
   [[nodiscard]] bool write(std::string_view bytes);
+  /// A megabyte would go in.
+  [[nodiscard]] bool has_room() const noexcept;
   /// The client has gone: nothing more is of use.
   [[nodiscard]] bool is_abandoned() const noexcept;
   /// No more will come.

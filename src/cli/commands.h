@@ -22,6 +22,8 @@ void add_explain(CLI::App& app, Command& chosen);
 void add_test(CLI::App& app, Command& chosen);
 void add_replay(CLI::App& app, Command& chosen);
 void add_show(CLI::App& app, Command& chosen);
+void add_trace(CLI::App& app, Command& chosen);
+void add_capture(CLI::App& app, Command& chosen);
 void add_upgrade(CLI::App& app, Command& chosen);
 void add_import(CLI::App& app, Command& chosen);
 void add_bench(CLI::App& app, Command& chosen);

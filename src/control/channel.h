@@ -18,6 +18,7 @@ enum class MessageKind : std::uint32_t {
   kGo,         ///< the other is dead: take over; the answer is what was found (JSON)
   kRules,      ///< with a holding "rules" (rule_files.h): go over to them
   kAsk,        ///< a line as for `ringplane show`; the answer is JSON
+  kTapped,     ///< with the number of a tap (taps.h): what it has seen since, in its own form
   kLeave,      ///< end between two bursts and leave everything as it is, for another to take over
   kStop,       ///< end, all frames home; the answer is how many are missing
   kSurrender,  ///< give a new control process all you hold; the answer is the StartOrder

@@ -131,7 +131,7 @@ void ControlProcess::turn() {
   std::vector<pollfd> waits{pollfd{.fd = signals_.get(), .events = POLLIN, .revents = 0},
                             pollfd{.fd = link_ ? link_->end_descriptor() : -1, .events = POLLIN, .revents = 0},
                             pollfd{.fd = standby_ ? standby_->end_descriptor() : -1, .events = POLLIN, .revents = 0}};
-  int patience_ms = kTickMs;
+  int patience_ms = tap_streams_.empty() ? kTickMs : TapStreams::kTickMs;
   for (const api::HttpServer& server : servers_) {
     waits.push_back({.fd = server.descriptor(), .events = POLLIN, .revents = 0});
     patience_ms = server.patience_ms(patience_ms);
@@ -143,6 +143,7 @@ void ControlProcess::turn() {
   if (waits[1].revents != 0) bury();
   if ((waits[0].revents & POLLIN) != 0) take_signal();
   for (api::HttpServer& server : servers_) server.serve();
+  tap_streams_.pump(link_ ? &*link_ : nullptr);
   if (becoming_new_) become_the_new_program();
 }
 

@@ -20,6 +20,7 @@
 #include "control/data_link.h"
 #include "control/estate.h"
 #include "control/service_notice.h"
+#include "control/tap_streams.h"
 #include "firewall/policy.h"
 
 namespace ringplane::control {
@@ -99,12 +100,15 @@ class ControlProcess {
   [[nodiscard]] base::Result<nlohmann::ordered_json> ask(const nlohmann::json& question);
   [[nodiscard]] api::Response answer_of(const nlohmann::json& question);
   [[nodiscard]] nlohmann::ordered_json processes() const;
+  /// A trace or a capture: an answer that goes on.
+  [[nodiscard]] api::Response tap(const api::Request& request, const char* form);
 
   Config config_;
   Estate estate_;
   std::optional<DataLink> link_;     // none: it has died, and no other could be kept alive
   std::optional<DataLink> standby_;  // ready to take its place
   base::FileDescriptor signals_;
+  TapStreams tap_streams_;
   api::Router router_;
   std::vector<api::HttpServer> servers_;
   std::uint64_t standby_tried_ns_ = 0;

@@ -346,6 +346,24 @@ void DataPlane::spread_overloads() {
   }
 }
 
+base::Result<void> DataPlane::observe(const std::vector<worker::BurstObserver*>& observers) {
+  std::vector<std::unique_ptr<worker::ObserverChange>> changes;
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    changes.push_back(std::make_unique<worker::ObserverChange>());
+    changes[i]->observer = observers.empty() ? nullptr : observers[i];
+    worker::ControlMessage message;
+    message.kind = worker::ControlMessage::Kind::kObserver;
+    message.observer = changes[i].get();
+    post(i, message);
+  }
+  for (const auto& change : changes) {
+    if (wait_for([&] { return change->taken.load(std::memory_order_acquire); })) continue;
+    for (auto& kept : changes) static_cast<void>(kept.release());  // the worker may still look at it
+    return base::fail("a worker has not answered within 10 s");
+  }
+  return {};
+}
+
 std::vector<DataPlane::ListedFlow> DataPlane::dump_flows(std::uint32_t limit) {
   std::vector<ListedFlow> all;
   for (std::size_t i = 0; i < workers_.size(); ++i) {

@@ -65,6 +65,8 @@ class DataPlane {
       while (each->tables().log->pop(record)) take(record);
     }
   }
+  /// One for each worker, or none at all, looks on from now on. Returns when nobody uses those before any more.
+  [[nodiscard]] base::Result<void> observe(const std::vector<worker::BurstObserver*>& observers);
   struct ListedFlow {
     flow::FlowDetails details;
     base::RuleId rule;  ///< of the present snapshot; none: not judged by it yet

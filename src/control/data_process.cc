@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <expected>
 #include <memory>
 #include <optional>
@@ -38,6 +39,7 @@
 #include "control/sandbox.h"
 #include "control/show.h"
 #include "control/start_order.h"
+#include "control/taps.h"
 #include "firewall/diagnostic.h"
 #include "firewall/parser.h"
 #include "firewall/policy.h"
@@ -65,6 +67,7 @@ class DataProcess {
       : estate_(std::move(estate)),
         plane_(std::move(plane)),
         writer_(std::move(writer)),
+        taps_(*plane_),
         isolation_(std::move(isolation)),
         link_(plane_->ports().size(), port::LinkState::kUp) {}
 
@@ -111,6 +114,7 @@ class DataProcess {
     if ((waits[0].revents & POLLIN) != 0) welcome();
     write_logs();
     plane_->spread_overloads();
+    taps_.forget_abandoned(base::monotonic_ns());
     watch_links();
   }
 
@@ -136,6 +140,7 @@ class DataProcess {
     switch (message.kind) {
       case MessageKind::kRules: return reload(message);
       case MessageKind::kAsk: return {.kind = MessageKind::kDone, .body = answer_text(message.body), .holdings = {}};
+      case MessageKind::kTapped: return take_tapped(message.body);
       case MessageKind::kSurrender: return surrender();
       case MessageKind::kLeave: leave();
       case MessageKind::kStop: return stop();
@@ -181,6 +186,13 @@ class DataProcess {
             .holdings = {}};
   }
 
+  /// What a tap has seen, as it is to be sent on; "" if it is not known any more: as bytes, not as JSON.
+  Message take_tapped(const std::string& number) {
+    auto taken = taps_.take(static_cast<std::uint32_t>(std::strtoul(number.c_str(), nullptr, 10)));
+    if (!taken) return failed(taken.error());
+    return {.kind = MessageKind::kDone, .body = std::move(*taken), .holdings = {}};
+  }
+
   /// A question as the control process asks it (routes.cc): {"show": ...} or {"explain": ...}.
   std::string answer_text(const std::string& request) {
     const auto asked = nlohmann::json::parse(request, nullptr, false);
@@ -191,7 +203,13 @@ class DataProcess {
   }
 
   base::Result<nlohmann::ordered_json> answer_question(const nlohmann::json& asked) {
-    if (asked.contains("explain")) return explain_packet(plane_->snapshot().policy->ruleset(), asked.value("explain", ""));
+    if (asked.contains("tap")) return taps_.open(asked["tap"]);
+    if (asked.contains("untap")) {
+      taps_.close(asked.value("untap", 0U));
+      return nlohmann::ordered_json::object();
+    }
+    if (asked.contains("explain"))
+      return explain_packet(plane_->snapshot().policy->ruleset(), asked.value("explain", ""));
     const auto question = Question::parse(asked);
     if (!question) return std::unexpected(question.error());
     if (question->what == "isolation") return show_isolation();
@@ -244,6 +262,7 @@ class DataProcess {
   Estate estate_;
   std::unique_ptr<DataPlane> plane_;
   EveWriter writer_;
+  Taps taps_;
   std::string isolation_;
   Channel channel_;
   std::vector<port::LinkState> link_;

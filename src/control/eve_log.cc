@@ -24,18 +24,6 @@ namespace ringplane::control {
 namespace {
 
 /// "2026-11-22T21:20:50.123456+0000", as Suricata writes it.
-std::string timestamp(std::uint64_t wall_ns) {
-  const auto seconds = static_cast<std::time_t>(wall_ns / base::kNanosPerSecond);
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  std::array<char, 40> date{};
-  const std::size_t length = std::strftime(date.data(), date.size(), "%Y-%m-%dT%H:%M:%S", &utc);
-  std::array<char, 24> fraction{};
-  std::snprintf(fraction.data(), fraction.size(), ".%06llu+0000",
-                static_cast<unsigned long long>(wall_ns % base::kNanosPerSecond / base::kNanosPerMicro));
-  return std::string(date.data(), length) + fraction.data();
-}
-
 /// The specification's table of ICMP types that answer each other; -1: a type that has no counterpart.
 int icmp_counterpart(wire::Family family, std::uint8_t type) {
   struct Pair {
@@ -56,6 +44,18 @@ int icmp_counterpart(wire::Family family, std::uint8_t type) {
 }
 
 }  // namespace
+
+std::string timestamp_text(std::uint64_t wall_ns) {
+  const auto seconds = static_cast<std::time_t>(wall_ns / base::kNanosPerSecond);
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  std::array<char, 40> date{};
+  const std::size_t length = std::strftime(date.data(), date.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+  std::array<char, 24> fraction{};
+  std::snprintf(fraction.data(), fraction.size(), ".%06llu+0000",
+                static_cast<unsigned long long>(wall_ns % base::kNanosPerSecond / base::kNanosPerMicro));
+  return std::string(date.data(), length) + fraction.data();
+}
 
 std::string community_id(wire::Family family, std::uint8_t protocol, const wire::IpAddress& source,
                          const wire::IpAddress& destination, std::uint16_t source_port, std::uint16_t destination_port,
@@ -111,7 +111,7 @@ std::string eve_line(const worker::LogRecord& record, const firewall::Ruleset* r
                      std::uint64_t wall_ns) {
   nlohmann::ordered_json line;
   const bool dropped = record.verdict != worker::Verdict::kPass;
-  line["timestamp"] = timestamp(wall_ns);
+  line["timestamp"] = timestamp_text(wall_ns);
   line["event_type"] = dropped ? "drop" : "pass";
   line["in_iface"] = interface;
   if (record.family != wire::Family::kNone) {

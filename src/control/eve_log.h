@@ -17,6 +17,9 @@ namespace ringplane::control {
                                        const wire::IpAddress& destination, std::uint16_t source_port,
                                        std::uint16_t destination_port, std::uint8_t icmp_type, std::uint8_t icmp_code);
 
+/// "2026-01-02T03:04:05.678901+0000": wall-clock time, UTC.
+[[nodiscard]] std::string timestamp_text(std::uint64_t wall_ns);
+
 /// "tcp", "udp", "icmp", "ipv6-icmp", else the number.
 [[nodiscard]] std::string protocol_name(std::uint8_t protocol);
 

@@ -2,10 +2,14 @@
 // lines is a member or a file of its own.
 #include <unistd.h>
 
+#include <array>
 #include <cstdint>
 #include <expected>
+#include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -36,6 +40,23 @@ base::Result<nlohmann::json> page_of(const api::Request& request, std::string_vi
                         {"sort", request.query_or("sort", "")}};
 }
 
+constexpr const char* kNobodyLives = "no data process lives: see the daemon's messages, then send SIGHUP";
+
+/// "code jt jf k,code jt jf k,...": a filter that the asker has compiled, as `tcpdump -ddd` prints it.
+base::Result<std::vector<std::array<std::uint32_t, 4>>> program_of(std::string_view text) {
+  std::vector<std::array<std::uint32_t, 4>> program;
+  std::istringstream words{std::string(text)};
+  for (std::string each; std::getline(words, each, ',');) {
+    std::array<std::uint32_t, 4> numbers{};
+    std::istringstream parts(each);
+    for (std::uint32_t& number : numbers) parts >> number;
+    if (!parts || numbers[0] > UINT16_MAX || numbers[1] > UINT8_MAX || numbers[2] > UINT8_MAX)
+      return base::fail("'program' must be instructions of four numbers: code jt jf k");
+    program.push_back(numbers);
+  }
+  return program;
+}
+
 }  // namespace
 
 bool ControlProcess::is_public(const api::Request& request) {
@@ -64,6 +85,8 @@ void ControlProcess::add_routes() {
       return api::error_response(api::status::kBadRequest, R"(give the packet: {"packet": "in on lan proto tcp ..."})");
     return answer_of({{"explain", (*asked)["packet"]}});
   });
+  router_.get("/v1/trace", [this](const api::Request& request) { return tap(request, "trace"); });
+  router_.get("/v1/capture", [this](const api::Request& request) { return tap(request, "capture"); });
   router_.post("/v1/upgrade", [this](const api::Request&) {
     api::Response response = api::response_of(upgrade());
     if (response.status == api::status::kOk) response.when_sent = [this] { becoming_new_ = true; };
@@ -79,7 +102,7 @@ void ControlProcess::add_routes() {
 }
 
 base::Result<Json> ControlProcess::ask(const nlohmann::json& question) {
-  if (!link_) return base::fail("no data process lives: see the daemon's messages, then send SIGHUP");
+  if (!link_) return base::fail(kNobodyLives);
   const auto reply = link_->call({.kind = MessageKind::kAsk,
                                   .body = question.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
                                   .holdings = {}});
@@ -93,6 +116,24 @@ api::Response ControlProcess::answer_of(const nlohmann::json& question) {
   if (said->is_object() && said->contains("error"))
     return api::error_response(api::status::kBadRequest, (*said)["error"].get<std::string>());
   return api::json_response(*said);
+}
+
+api::Response ControlProcess::tap(const api::Request& request, const char* form) {
+  if (!link_) return api::error_response(api::status::kUnavailable, kNobodyLives);
+  nlohmann::json question{{"form", form}};
+  const auto program = program_of(request.query_or("program", ""));
+  if (!program) return api::error_response(api::status::kBadRequest, program.error().message);
+  if (!program->empty()) question["program"] = *program;
+  question["filter"] = request.query_or("filter", "");
+  for (const char* name : {"per_second", "snap"}) {
+    const auto number = request.number_or(name, 0, 10'000'000);
+    if (!number) return api::error_response(api::status::kBadRequest, number.error().message);
+    if (request.query.contains(name)) question[name] = *number;
+  }
+  auto opened = tap_streams_.open(question, *link_);
+  if (!opened) return api::error_response(api::status::kBadRequest, opened.error().message);
+  const bool captures = std::string_view(form) == "capture";
+  return {.content_type = captures ? "application/x-pcapng" : "application/x-ndjson", .stream = std::move(*opened)};
 }
 
 Json ControlProcess::processes() const {

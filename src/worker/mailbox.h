@@ -50,12 +50,22 @@ struct FlowDump {
   std::atomic<bool> done{false};
 };
 
+class BurstObserver;
+
+/// From now on `observer` looks on; nullptr: nobody. Owned by the control thread, which keeps the one before until
+/// `taken`.
+struct ObserverChange {
+  BurstObserver* observer = nullptr;
+  std::atomic<bool> taken{false};
+};
+
 struct ControlMessage {
-  enum class Kind : std::uint8_t { kSnapshot, kTableAddition, kFlowDump };
+  enum class Kind : std::uint8_t { kSnapshot, kTableAddition, kFlowDump, kObserver };
   Kind kind = Kind::kSnapshot;
   SnapshotChange* change = nullptr;
   FlowDump* dump = nullptr;
   TableAddition addition;
+  ObserverChange* observer = nullptr;
 };
 
 /// Wakes a worker that sleeps in poll(2); costs a sender one load when it does not sleep.

@@ -12,7 +12,8 @@
 
 namespace ringplane::worker {
 
-/// Sees each burst after everything was decided and before frames leave; for `replay` and tests. One call per burst.
+/// Sees each burst after everything was decided and before frames leave; for taps, `replay` and tests. One call per
+/// burst.
 class BurstObserver {
  public:
   BurstObserver() = default;

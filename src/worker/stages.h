@@ -34,6 +34,7 @@ void find_elsewhere(PacketBurst& burst, const WorkerTables& tables) noexcept;
 void track_burst(PacketBurst& burst, const frame::Arena& arena, WorkerTables& tables) noexcept;
 
 /// Fills in what was not needed: the packets of plain frames, the outcomes of slots in `goes_on`. For who looks on.
+/// Packets that were handed over stay as they are.
 void describe_burst(PacketBurst& burst, const frame::Arena& arena, const WorkerTables& tables) noexcept;
 
 /// Asks the rules about every packet that is still open, ingress side and egress side, and makes flows (step 7).

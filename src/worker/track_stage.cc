@@ -136,7 +136,12 @@ void track_burst(PacketBurst& burst, const frame::Arena& arena, WorkerTables& ta
 }
 
 void describe_burst(PacketBurst& burst, const frame::Arena& arena, const WorkerTables& tables) noexcept {
-  for_each_slot(burst.all(), [&](std::uint32_t slot) { read_packet(burst, slot, arena, tables); });
+  // What was handed over is another worker's by now.
+  std::uint64_t ours = burst.goes_on;
+  for_each_slot(burst.all() & ~burst.goes_on, [&](std::uint32_t slot) {
+    ours |= std::uint64_t{burst.outcomes[slot].verdict != Verdict::kHandedOver} << slot;
+  });
+  for_each_slot(ours, [&](std::uint32_t slot) { read_packet(burst, slot, arena, tables); });
   for_each_slot(burst.goes_on, [&](std::uint32_t slot) {
     burst.outcomes[slot] = {.verdict = Verdict::kPass,
                             .egress = tables.snapshot->forwarding.from(burst.frames[slot].port).port,

@@ -143,6 +143,10 @@ bool Worker::read_control(std::uint64_t now_ns) {
         dump_ = message.dump;
         dump_cursor_ = 0;
         break;
+      case ControlMessage::Kind::kObserver:
+        pipeline_.set_observer(message.observer->observer);
+        message.observer->taken.store(true, std::memory_order_release);
+        break;
     }
   }
   if (dump_ != nullptr) {
