@@ -21,6 +21,8 @@
 #include "bench/traffic.h"
 #include "firewall/policy.h"
 #include "flow/flow_table.h"
+#include "frame/spsc_ring.h"
+#include "worker/flow_record.h"
 
 namespace ringplane::bench {
 namespace {
@@ -53,7 +55,11 @@ base::Result<double> fill(Rig& rig, std::span<const Connection> connections) {
 class Churn {
  public:
   Churn(Rig& rig, std::span<const Connection> connections, std::uint64_t open, std::uint64_t spare)
-      : drive_(rig.worker(0), rig.endpoint(0), connections), total_(connections.size()), open_(open), next_(open) {
+      : drive_(rig.worker(0), rig.endpoint(0), connections),
+        records_(rig.worker(0).tables().flow_records.get()),
+        total_(connections.size()),
+        open_(open),
+        next_(open) {
     ns_per_group_ = kClosedNs * kGroup / spare + 1;
   }
 
@@ -70,10 +76,19 @@ class Churn {
     now_ += ns_per_group_;
     drive_.pass_at(segments_, now_);
     next_ += kGroup;
+    take_flow_records();
   }
+  /// Flows reported as ended.
+  [[nodiscard]] std::uint64_t flow_records() const noexcept { return flow_records_; }
   [[nodiscard]] Drive& drive() noexcept { return drive_; }
 
  private:
+  /// As the main thread of the data process does beside the worker; not measured.
+  void take_flow_records() {
+    if (records_ == nullptr) return;
+    worker::FlowRecord record;
+    while (records_->pop(record)) ++flow_records_;
+  }
   /// The group that began `age` groups ago.
   void add(std::uint64_t age, Step step) {
     // What the fill has opened is in the window from the start.
@@ -87,6 +102,8 @@ class Churn {
   }
 
   Drive drive_;
+  frame::SpscRing<worker::FlowRecord>* records_;  // nullptr: none are made
+  std::uint64_t flow_records_ = 0;
   std::uint64_t total_;
   std::uint64_t open_;
   std::uint64_t next_;  // connection that begins next, counted on without end
@@ -128,7 +145,9 @@ base::Result<nlohmann::ordered_json> measure_connect(const ConnectOptions& optio
   std::unique_ptr<Rig> rig;
   for (std::uint32_t repetition = 0; repetition < options.repetitions; ++repetition) {
     rig.reset();
-    auto made = Rig::create({.flows_per_worker = static_cast<std::uint32_t>(open + 2 * spare), .seed = options.seed},
+    auto made = Rig::create({.flows_per_worker = static_cast<std::uint32_t>(open + 2 * spare),
+                             .seed = options.seed,
+                             .flow_records = options.flow_records},
                             policy, base::monotonic_ns());
     if (!made) return std::unexpected(std::move(made.error()));
     rig = std::move(*made);
@@ -150,6 +169,12 @@ base::Result<nlohmann::ordered_json> measure_connect(const ConnectOptions& optio
   report["churn_connections_per_s"] = rounded(churned->median);
   report["churn_connections_per_s_spread"] = json_of(*churned);
   report["live_flows"] = live;
+  if (options.flow_records) {
+    if (const std::uint64_t lost = rig->worker(0).tables().counters.flow_records_lost.get(); lost != 0) {
+      return base::fail(std::to_string(lost) + " records of ended flows were lost");
+    }
+    report["flow_records"] = churn.flow_records();
+  }
   report["bytes_per_flow"] =
       rounded(static_cast<double>(rig->flow_table_bytes()) / static_cast<double>(open + 2 * spare));
   report["pages"] = std::string(base::name_of(rig->worker(0).tables().flows->pages()));

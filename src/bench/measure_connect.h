@@ -16,6 +16,7 @@ struct ConnectOptions {
   std::uint32_t repetitions = 5;
   double seconds = 1.0;  ///< measured time of each repetition of the churn
   std::uint64_t seed = 1;
+  bool flow_records = false;  ///< each flow that ends is reported, as for log.flows and [ipfix]
 };
 
 /// Fills a new table from 0 to `flows` by handshakes, each repetition anew; then lets the oldest connections end by FIN

@@ -35,6 +35,7 @@ namespace {
 
 constexpr std::uint32_t kFrameRoomBytes = 2048;
 constexpr std::uint32_t kNeverSleep = 0xffff'ffff;
+constexpr std::uint32_t kFlowRecordSlots = 16'384;
 
 firewall::ParseResult parse_for_rig(const std::string& name, const std::string& text) {
   firewall::Environment environment;
@@ -97,6 +98,7 @@ base::Result<std::unique_ptr<Rig>> Rig::create(const RigOptions& options,
                                           .secret = secret,
                                           .seed = options.seed + i,
                                           .flow_capacity = options.flows_per_worker,
+                                          .flow_record_slots = options.flow_records ? kFlowRecordSlots : 0,
                                           .spin_turns = kNeverSleep},
                                          rig->arena_, *rig->pools_[i], options.frames_per_worker, rig->mailboxes_,
                                          *rig->changes_[i], now_ns);

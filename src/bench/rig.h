@@ -50,6 +50,7 @@ struct RigOptions {
   std::uint32_t frames_per_worker = 4096;
   bool own_pools = false;
   std::uint64_t seed = 1;
+  bool flow_records = false;  ///< workers report flows that end; take_flow_records() is due now and then
 };
 
 /// The far ends of one worker's queues. One thread at a time.

@@ -21,6 +21,7 @@ void add_bench_connect(CLI::App& bench, Command& chosen) {
   CLI::App* command =
       bench.add_subcommand("connect", "connections that begin and end: a table that fills, and churn in a full one");
   add_bench_count(*command, "--flows", words->options.flows, "connections that are open (default 1M)");
+  command->add_flag("--flow-records", words->options.flow_records, "report each flow that ends, as for [ipfix]");
   add_bench_rules(*command, words->rules);
   add_bench_runs(*command, words->options.repetitions, words->options.seconds, words->options.seed);
   command->callback([&chosen, words] {

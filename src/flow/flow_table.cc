@@ -470,24 +470,33 @@ wire::FlowKey FlowTable::key_of(base::FlowId id) const noexcept {
   return key;
 }
 
-FlowDetails FlowTable::details(base::FlowId id, std::uint64_t now_ns) const noexcept {
+FlowTotals FlowTable::totals(base::FlowId id) const noexcept {
   const Flow& flow = flows_[id.value];
   const Ledger& ledger = ledgers_[id.value];
+  FlowTotals totals{.began = ledger.created};
+  for (std::size_t side = 0; side < 2; ++side) {
+    totals.packets[side] = flow.packets[side] | (value_of(ledger.packets_carry[side]) << 16);
+    totals.bytes[side] = flow.bytes[side] | (value_of(ledger.bytes_carry[side]) << 32);
+  }
+  return totals;
+}
+
+FlowDetails FlowTable::details(base::FlowId id, std::uint64_t now_ns) const noexcept {
+  const Flow& flow = flows_[id.value];
+  const FlowTotals totals = this->totals(id);
   const Tick now = tick_of(now_ns);
   const auto left = static_cast<std::int32_t>(deadline_of(flow) - now);
   FlowDetails details{
       .key = key_of(id),
       .original_upper = flow.has(flow_flag::kOriginalUpper),
-      .age_ns = Tick{now - ledger.created} * kTickNs,
+      .packets = totals.packets,
+      .bytes = totals.bytes,
+      .age_ns = Tick{now - totals.began} * kTickNs,
       .idle_ns = Tick{now - flow.last_seen} * kTickNs,
       .expires_in_ns = left > 0 ? static_cast<std::uint64_t>(left) * kTickNs : 0,
       .path = flow.path,
   };
-  for (std::size_t side = 0; side < 2; ++side) {
-    details.state[side] = flow.state(static_cast<wire::Direction>(side));
-    details.packets[side] = flow.packets[side] | (value_of(ledger.packets_carry[side]) << 16);
-    details.bytes[side] = flow.bytes[side] | (value_of(ledger.bytes_carry[side]) << 32);
-  }
+  for (std::size_t side = 0; side < 2; ++side) details.state[side] = flow.state(static_cast<wire::Direction>(side));
   return details;
 }
 

@@ -119,6 +119,13 @@ struct FlowDetails {
   base::RulePathId path{};
 };
 
+/// What a flow has counted, and since when.
+struct FlowTotals {
+  std::array<std::uint64_t, 2> packets{};  ///< by direction
+  std::array<std::uint64_t, 2> bytes{};    ///< by direction, IP bytes
+  Tick began = 0;
+};
+
 struct FlowTableCounters {
   base::Counter inserted;
   std::array<base::Counter, kEndCauseCount> ended;  ///< by EndCause
@@ -207,6 +214,7 @@ class FlowTable {
   /// After a reload: what the rules of now say of the flow (conntrack state and counters stay).
   void set_rules(base::FlowId id, const FlowSetup& setup) noexcept;
   [[nodiscard]] wire::FlowKey key_of(base::FlowId id) const noexcept;
+  [[nodiscard]] FlowTotals totals(base::FlowId id) const noexcept;
   [[nodiscard]] FlowDetails details(base::FlowId id, std::uint64_t now_ns) const noexcept;
 
   /// Calls visit(FlowId) for each live flow among the next `count` records from `cursor` on (0 to begin); returns the

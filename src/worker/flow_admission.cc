@@ -15,6 +15,7 @@
 #include "wire/flow_key.h"
 #include "wire/ip_address.h"
 #include "wire/packet.h"
+#include "worker/flow_record.h"
 #include "worker/mailbox.h"
 #include "worker/packet_burst.h"
 #include "worker/path_decision.h"
@@ -214,6 +215,7 @@ bool note_established(base::FlowId id, std::uint64_t now_ns, WorkerTables& table
 
 void close_accounts(void* context, const flow::FlowTable& flows, std::span<const flow::EndedFlow> ended) noexcept {
   auto& tables = *static_cast<WorkerTables*>(context);
+  if (tables.flow_records != nullptr) report_ends(ended, tables);
   // The accounts of a flow of an older snapshot went with that.
   for (const flow::EndedFlow& end : ended) {
     const flow::Flow& flow = flows.at(end.id);

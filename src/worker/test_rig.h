@@ -44,6 +44,7 @@ struct TestRigOptions {
   std::uint32_t source_capacity = 100;
   std::uint32_t mailbox_slots = 256;
   std::uint32_t log_per_second = 1'000'000;
+  std::uint32_t flow_record_slots = 0;
   std::uint32_t mtu = 1500;
   NonIp non_ip = NonIp::kPass;
 };
@@ -73,6 +74,7 @@ class TestRig {
                                     .source_capacity = options.source_capacity,
                                     .overlay_capacity = 100,
                                     .log_per_second = options.log_per_second,
+                                    .flow_record_slots = options.flow_record_slots,
                                     .replies_per_second = 1'000'000,
                                     .huge_pages = false},
                                    arena_, *pools_[i], options.frames_per_worker, mailboxes_, first, now_ns);

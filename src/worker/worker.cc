@@ -27,6 +27,7 @@
 #include "frame/spsc_ring.h"
 #include "port/port.h"
 #include "worker/flow_admission.h"
+#include "worker/flow_record.h"
 #include "worker/log_record.h"
 #include "worker/mailbox.h"
 #include "worker/pipeline.h"
@@ -74,6 +75,9 @@ Worker::Worker(const WorkerOptions& options, const frame::Arena& arena, frame::F
   tables_.reply_tokens = base::TokenBucket(options.replies_per_second);
   tables_.overlay = std::make_unique<firewall::TableOverlay>(options.overlay_capacity, options.secret);
   tables_.log = std::make_unique<frame::SpscRing<LogRecord>>(kLogSlots);
+  if (options.flow_record_slots > 0) {
+    tables_.flow_records = std::make_unique<frame::SpscRing<FlowRecord>>(options.flow_record_slots);
+  }
   tables_.overloads = std::make_unique<frame::SpscRing<OverloadEvent>>(kOverloadSlots);
 }
 

@@ -37,6 +37,7 @@ struct WorkerOptions {
   std::uint32_t source_capacity = 10'000;    ///< sources tracked by `source-track` and `max-src-*`
   std::uint32_t overlay_capacity = 100'000;  ///< addresses put into tables by `overload`
   std::uint32_t log_per_second = 1'000;      ///< log records; more are counted as lost
+  std::uint32_t flow_record_slots = 0;       ///< records of ended flows that may wait to be taken; 0: nobody wants them
   std::uint32_t replies_per_second = 1'000;  ///< resets and unreachables
   std::uint32_t spin_turns = 200;            ///< idle turns before sleeping; 0xffffffff: never sleeps
   bool huge_pages = true;

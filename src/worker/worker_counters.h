@@ -9,18 +9,19 @@
 namespace ringplane::worker {
 
 struct WorkerCounters {
-  base::Counter packets;        ///< decided here: passed + dropped + rejected
-  base::Counter passed;         ///< given to the egress port's transmit ring
-  base::Counter passed_bytes;   ///< of the frames
-  base::Counter rejected;       ///< blocked and answered; counted under their drop reason too
-  base::Counter handed_over;    ///< descriptors given to the worker that owns their flow
-  base::Counter rechecked;      ///< flows judged again after a reload
-  base::Counter recheck_ended;  ///< of these, ended because the new rules do not let them pass
-  base::Counter overloaded;     ///< addresses put into a table by `overload`
-  base::Counter overload_lost;  ///< of these, not entered because the limit of table entries is reached
-  base::Counter log_lost;       ///< log records beyond the rate or the ring
-  base::Counter turns;          ///< of the loop
-  base::Counter busy_turns;     ///< of these, with at least one packet
+  base::Counter packets;            ///< decided here: passed + dropped + rejected
+  base::Counter passed;             ///< given to the egress port's transmit ring
+  base::Counter passed_bytes;       ///< of the frames
+  base::Counter rejected;           ///< blocked and answered; counted under their drop reason too
+  base::Counter handed_over;        ///< descriptors given to the worker that owns their flow
+  base::Counter rechecked;          ///< flows judged again after a reload
+  base::Counter recheck_ended;      ///< of these, ended because the new rules do not let them pass
+  base::Counter overloaded;         ///< addresses put into a table by `overload`
+  base::Counter overload_lost;      ///< of these, not entered because the limit of table entries is reached
+  base::Counter log_lost;           ///< log records beyond the rate or the ring
+  base::Counter flow_records_lost;  ///< records of ended flows beyond the ring
+  base::Counter turns;              ///< of the loop
+  base::Counter busy_turns;         ///< of these, with at least one packet
   base::Counter sleeps;
   std::array<base::Counter, base::kDropReasonCount> dropped;
 };

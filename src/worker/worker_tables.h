@@ -15,6 +15,7 @@
 #include "flow/flow_table.h"
 #include "flow/source_table.h"
 #include "frame/spsc_ring.h"
+#include "worker/flow_record.h"
 #include "worker/log_record.h"
 #include "worker/mailbox.h"
 #include "worker/questions.h"
@@ -72,6 +73,7 @@ struct WorkerTables {
   base::TokenBucket reply_tokens{0};
   std::unique_ptr<frame::SpscRing<LogRecord>> log;
   std::unique_ptr<frame::SpscRing<OverloadEvent>> overloads;
+  std::unique_ptr<frame::SpscRing<FlowRecord>> flow_records;  ///< nullptr: nobody wants them
   std::unique_ptr<WorkerCounters> own_counters;
   WorkerCounters& counters;
   StageClock* clock = nullptr;  ///< if there is one, counts the cycles of each stage
