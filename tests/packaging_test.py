@@ -74,7 +74,7 @@ class ManPages(Folder):
 
 def commands():
     said = run(PROGRAM, "--help").stdout
-    return re.findall(r"^  ([a-z]+) ", said.split("Subcommands:")[1], re.M)
+    return re.findall(r"^  ([a-z-]+) ", said.split("Subcommands:")[1], re.M)
 
 
 class Completion(Folder):
@@ -90,7 +90,7 @@ class Completion(Folder):
 
     def test_offers_the_commands(self):
         self.assertEqual(sorted(self.completed("ringplane ")), sorted(commands()))
-        self.assertEqual(sorted(self.completed("ringplane re")), ["replay"])
+        self.assertEqual(sorted(self.completed("ringplane re")), ["reopen-log", "replay"])
         self.assertIn("firewall", self.completed("ringplane bench "))
 
     def test_offers_what_show_knows(self):

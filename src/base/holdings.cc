@@ -13,6 +13,10 @@
 
 namespace ringplane::base {
 
+void Holdings::add_all(Holdings others) {
+  for (auto& [name, descriptor] : others.held_) add(name, std::move(descriptor));
+}
+
 Result<void> Holdings::add_duplicate(std::string name, int descriptor) {
   auto copy = base::duplicate(descriptor);
   if (!copy) return std::unexpected(std::move(copy.error()));

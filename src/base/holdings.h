@@ -15,6 +15,8 @@ class Holdings {
  public:
   /// Takes `descriptor` over, in place of one of the same name.
   void add(std::string name, FileDescriptor descriptor) { held_[std::move(name)] = std::move(descriptor); }
+  /// Takes over all that `others` holds, in the same way.
+  void add_all(Holdings others);
   /// Adds a duplicate of `descriptor`. Fails with a sentence when there are no more descriptors.
   [[nodiscard]] Result<void> add_duplicate(std::string name, int descriptor);
   /// The descriptor of that name, which stays here; -1: there is none.

@@ -77,10 +77,11 @@ int show(const Whom& whom, const ShowWords& words) {
 void add_show(CLI::App& app, Command& chosen) {
   auto words = std::make_shared<ShowWords>();
   CLI::App* command = app.add_subcommand("show", "asks the running daemon");
-  command->add_option("what", words->what, "ports, rules, flows, drops, workers, memory, isolation or processes")
+  command
+      ->add_option("what", words->what, "ports, rules, flows, drops, workers, memory, outputs, isolation or processes")
       ->required()
-      ->check(CLI::IsMember(
-          std::set<std::string>{"ports", "rules", "flows", "drops", "workers", "memory", "isolation", "processes"}));
+      ->check(CLI::IsMember(std::set<std::string>{"ports", "rules", "flows", "drops", "workers", "memory", "outputs",
+                                                  "isolation", "processes"}));
   const auto whom = Whom::add_options(*command);
   command->add_option("--limit", words->limit, "most flows or rules to list")->capture_default_str();
   command->add_option("--search", words->search, "flows, rules: only those whose line holds this");

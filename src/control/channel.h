@@ -15,7 +15,7 @@ namespace ringplane::control {
 /// What a message asks or says. The control process asks; the data process answers each with kDone or kFailed.
 enum class MessageKind : std::uint32_t {
   kStart,      ///< a StartOrder, with all holdings: get ready, but touch nothing that another may be using
-  kGo,         ///< the other is dead: take over; the answer is what was found (JSON)
+  kGo,         ///< the other is dead: take over; the answer is what was found (JSON). With holdings as for kOutlets
   kRules,      ///< with a holding "rules" (rule_files.h): go over to them
   kAsk,        ///< a line as for `ringplane show`; the answer is JSON
   kTapped,     ///< with the number of a tap (taps.h): what it has seen since, in its own form
@@ -23,7 +23,8 @@ enum class MessageKind : std::uint32_t {
   kStop,       ///< end, all frames home; the answer is how many are missing
   kSurrender,  ///< give a new control process all you hold; the answer is the StartOrder
   kDone,
-  kFailed,  ///< body: an error kind as a digit, then the sentence
+  kFailed,   ///< body: an error kind as a digit, then the sentence
+  kOutlets,  ///< with holdings "log" or "ipfix" (outlets.h): write into them from now on
 };
 
 struct Message {

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "control/collector.h"
 #include "firewall/diagnostic.h"
 #include "firewall/parser.h"
 #include "wire/ip_address.h"
@@ -334,6 +335,18 @@ void read_resources(Section& root, Config& config, Errors& errors) {
   root.section("log", [&](Section& section) {
     section.text("file", config.log.file);
     section.number("per_second", config.log.per_second, 0, 1'000'000);
+    section.number("rotate_bytes", config.log.rotate_bytes, 0, kAnyNumber);
+    section.number("rotate_keep", config.log.rotate_keep, 0, 1'000);
+    section.flag("flows", config.log.flows);
+  });
+  root.section("ipfix", [&](Section& section) {
+    section.text("collector", config.ipfix.collector);
+    section.number("domain", config.ipfix.domain, 0, kAnyNumber);
+    section.number("template_seconds", config.ipfix.template_seconds, 1, 86'400);
+    if (!config.ipfix.collector.empty() && !parse_collector(config.ipfix.collector)) {
+      errors.add(*section.find("collector"),
+                 "'collector' must be an address and a UDP port, such as \"192.0.2.9:4739\" or \"[2001:db8::9]:4739\"");
+    }
   });
   root.section("replies",
                [&](Section& section) { section.number("per_second", config.replies.per_second, 0, 1'000'000); });

@@ -53,7 +53,8 @@ TEST(Config, ReadsEveryKey) {
       "[workers]\ncount = 2\ncpus = [0, 1]\nspin_turns = 7\n"
       "[memory]\nframes = 4096\nframe_bytes = 4096\nhuge_pages = false\n"
       "[flows]\nlimit = 5\nsources = 6\ntable_additions = 8\n"
-      "[log]\nfile = \"-\"\nper_second = 9\n"
+      "[log]\nfile = \"-\"\nper_second = 9\nrotate_bytes = 11\nrotate_keep = 12\nflows = true\n"
+      "[ipfix]\ncollector = \"[::1]:4739\"\ndomain = 13\ntemplate_seconds = 14\n"
       "[replies]\nper_second = 10\n"
       "[control]\nsocket = \"/tmp/s\"\n",
       "x.toml");
@@ -74,6 +75,12 @@ TEST(Config, ReadsEveryKey) {
   EXPECT_EQ(config.memory.frame_bytes, 4096U);
   EXPECT_EQ(config.flows.sources, 6U);
   EXPECT_EQ(config.log.per_second, 9U);
+  EXPECT_EQ(config.log.rotate_bytes, 11U);
+  EXPECT_EQ(config.log.rotate_keep, 12U);
+  EXPECT_TRUE(config.logs_flows());
+  EXPECT_EQ(config.ipfix.collector, "[::1]:4739");
+  EXPECT_EQ(config.ipfix.domain, 13U);
+  EXPECT_EQ(config.ipfix.template_seconds, 14U);
   EXPECT_EQ(config.replies.per_second, 10U);
   EXPECT_EQ(config.control.socket, "/tmp/s");
 }
@@ -140,6 +147,20 @@ TEST(Config, GivesTheRulesItsPorts) {
   ASSERT_EQ(environment.ports.size(), 2U);
   EXPECT_EQ(environment.ports[1].name, "wan");
   EXPECT_EQ(environment.ports[1].id, base::PortId{1});
+}
+
+TEST(Config, ACollectorIsAnAddressAndAPort) {
+  EXPECT_THAT(errors_of(std::string(kTwoPorts) + "[ipfix]\ncollector = \"localhost\"\n"), HasSubstr("192.0.2.9:4739"));
+}
+
+TEST(Config, FlowRecordsAreMadeOnlyIfSomebodyIsToldOfThem) {
+  const auto wants = [](const std::string& more) {
+    return parse_config(kTwoPorts + more, "x").config.wants_flow_records();
+  };
+  EXPECT_FALSE(wants(""));
+  EXPECT_FALSE(wants("[log]\nflows = true\n")) << "nowhere";
+  EXPECT_TRUE(wants("[log]\nfile = \"-\"\nflows = true\n"));
+  EXPECT_TRUE(wants("[ipfix]\ncollector = \"127.0.0.1:1\"\n"));
 }
 
 }  // namespace

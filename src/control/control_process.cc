@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,11 +28,14 @@
 #include "api/message.h"
 #include "base/clock.h"
 #include "base/file_descriptor.h"
+#include "base/holdings.h"
 #include "base/result.h"
 #include "control/channel.h"
 #include "control/config.h"
 #include "control/data_link.h"
 #include "control/estate.h"
+#include "control/log_outlet.h"
+#include "control/outlets.h"
 #include "control/rule_files.h"
 #include "firewall/diagnostic.h"
 #include "firewall/parser.h"
@@ -43,7 +47,13 @@ namespace {
 
 constexpr int kExitOfFailure = 1;
 constexpr int kTickMs = 50;
+constexpr timespec kRest{.tv_sec = 0, .tv_nsec = 50'000'000};
 constexpr std::uint64_t kStandbyPauseNs = 10 * base::kNanosPerSecond;  // one that is ended at once must cost little
+
+/// A client that cannot be let in for want of descriptors makes every poll(2) return at once.
+void rest_if_out_of_descriptors(int any) {
+  if (!base::duplicate(any)) nanosleep(&kRest, nullptr);
+}
 
 }  // namespace
 
@@ -82,7 +92,11 @@ bool Deaths::note(std::uint64_t now_ns) {
 }
 
 ControlProcess::ControlProcess(Config config, Estate estate, DataLink link, base::FileDescriptor signals)
-    : config_(std::move(config)), estate_(std::move(estate)), link_(std::move(link)), signals_(std::move(signals)) {
+    : config_(std::move(config)),
+      outlets_(config_),
+      estate_(std::move(estate)),
+      link_(std::move(link)),
+      signals_(std::move(signals)) {
   add_routes();
 }
 
@@ -144,6 +158,12 @@ void ControlProcess::turn() {
   if ((waits[0].revents & POLLIN) != 0) take_signal();
   for (api::HttpServer& server : servers_) server.serve();
   tap_streams_.pump(link_ ? &*link_ : nullptr);
+  if (std::any_of(waits.begin() + 3, waits.end(), [](const pollfd& each) { return each.revents != 0; })) {
+    rest_if_out_of_descriptors(signals_.get());
+  }
+  if (auto fresh = outlets_.renew(estate_.holdings, base::monotonic_ns()); !fresh.all().empty()) {
+    (void)hand_over(std::move(fresh));
+  }
   if (becoming_new_) become_the_new_program();
 }
 
@@ -153,10 +173,38 @@ void ControlProcess::take_signal() {
     if (info.ssi_signo == SIGHUP) {
       service_notice_.reloading();
       service_notice_.ready(reload() ? "running" : "running; the last reload failed, the rules before it stay");
+    } else if (info.ssi_signo == SIGUSR1) {
+      if (const auto reopened = reopen_log(); !reopened) spdlog::warn("{}", reopened.error().message);
     } else {
       stopping_ = true;
     }
   }
+}
+
+base::Result<void> ControlProcess::hand_over(base::Holdings fresh) {
+  base::Result<void> done;
+  if (link_) {
+    Message message{.kind = MessageKind::kOutlets, .body = {}, .holdings = {}};
+    for (const auto& [name, descriptor] : fresh.all()) {
+      if (done) done = message.holdings.add_duplicate(name, descriptor.get());
+    }
+    if (done) {
+      if (const auto taken = link_->call(message); !taken) done = std::unexpected(taken.error());
+    }
+  }
+  if (done) {
+    Outlets::settle(estate_.holdings, std::move(fresh));
+  } else {
+    spdlog::error("the data process goes on with the old log: {}", done.error().message);
+  }
+  return done;
+}
+
+base::Result<nlohmann::ordered_json> ControlProcess::reopen_log() {
+  auto fresh = outlets_.reopen();
+  if (!fresh) return std::unexpected(std::move(fresh.error()));
+  if (const auto done = hand_over(std::move(*fresh)); !done) return std::unexpected(done.error());
+  return nlohmann::ordered_json{{"reopened", config_.log.file}};
 }
 
 void ControlProcess::bury() {
@@ -179,7 +227,8 @@ base::Result<void> ControlProcess::replace(std::uint64_t since_ns) {
   auto next = standby_ ? base::Result<DataLink>(std::move(*standby_)) : DataLink::prepare(estate_);
   standby_.reset();
   if (!next) return std::unexpected(std::move(next.error()));
-  const auto found = next->go();
+  cut_to_whole_lines(estate_.holdings.find("log"));
+  const auto found = next->go(estate_);
   if (!found) return std::unexpected(found.error());
   link_ = std::move(*next);
   announce_takeover(*found, since_ns);
@@ -252,7 +301,8 @@ base::Result<nlohmann::ordered_json> ControlProcess::upgrade() {
     (void)link_->how_it_ended();
     link_.reset();
   }
-  const auto found = next->go();
+  cut_to_whole_lines(estate_.holdings.find("log"));
+  const auto found = next->go(estate_);
   if (!found) {
     fail("the new data process did not take over: " + found.error().message);
     return std::unexpected(found.error());

@@ -15,10 +15,12 @@
 #include "api/message.h"
 #include "api/router.h"
 #include "base/file_descriptor.h"
+#include "base/holdings.h"
 #include "base/result.h"
 #include "control/config.h"
 #include "control/data_link.h"
 #include "control/estate.h"
+#include "control/outlets.h"
 #include "control/service_notice.h"
 #include "control/tap_streams.h"
 #include "firewall/policy.h"
@@ -73,6 +75,10 @@ class ControlProcess {
  private:
   void turn();
   void take_signal();
+  /// The data process is to write into `fresh` (outlets.h); one that takes its place will too.
+  base::Result<void> hand_over(base::Holdings fresh);
+  /// The log again by its name, for who has renamed it.
+  [[nodiscard]] base::Result<nlohmann::ordered_json> reopen_log();
   /// The data process has died: start another on what it left, unless that is no use.
   void bury();
   /// The one that stands by goes to work, or one that is started now.
@@ -104,6 +110,7 @@ class ControlProcess {
   [[nodiscard]] api::Response tap(const api::Request& request, const char* form);
 
   Config config_;
+  Outlets outlets_;
   Estate estate_;
   std::optional<DataLink> link_;     // none: it has died, and no other could be kept alive
   std::optional<DataLink> standby_;  // ready to take its place

@@ -47,7 +47,7 @@ int refuse(const base::Error& error) {
 base::FileDescriptor open_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return base::FileDescriptor(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
 }
@@ -110,7 +110,7 @@ int run_daemon(const std::string& config_path) {
   auto taken = take_estate(config.config, *rules->policy, std::move(rules->packed));
   if (!taken) return refuse(taken.error());
   auto link = DataLink::prepare(*taken);
-  const auto ready = link ? link->go() : base::Result<std::string>(std::unexpected(link.error()));
+  const auto ready = link ? link->go(*taken) : base::Result<std::string>(std::unexpected(link.error()));
   if (!ready) {
     unlink(listener_path(config.config).c_str());
     return refuse(ready.error());

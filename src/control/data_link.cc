@@ -20,9 +20,11 @@
 #include <sys/wait.h>
 
 #include "base/file_descriptor.h"
+#include "base/holdings.h"
 #include "base/result.h"
 #include "control/channel.h"
 #include "control/estate.h"
+#include "control/outlets.h"
 #include "control/start_order.h"
 
 namespace ringplane::control {
@@ -69,6 +71,12 @@ base::Result<DataLink> DataLink::prepare(const Estate& estate, const std::string
   link.pid_ = spawn(program, far.get());
   if (link.pid_ < 0) return base::fail(std::string("cannot start the data process: ") + std::strerror(errno));
   link.end_ = watch(link.pid_);
+  if (!link.end_.valid()) {
+    const int error = errno;
+    (void)::kill(link.pid_, SIGKILL);  // our child, not waited for yet: the number is its own
+    (void)link.how_it_ended();
+    return base::fail(std::string("cannot watch over the data process: ") + std::strerror(error));
+  }
   link.channel_.set_patience(kStartPatienceMs);
   Message start{.kind = MessageKind::kStart, .body = estate.order.to_text(), .holdings = {}};
   base::Result<void> sent;
@@ -88,15 +96,19 @@ base::Result<void> DataLink::await_ready() {
   return {};
 }
 
-base::Result<std::string> DataLink::go() {
+base::Result<std::string> DataLink::go(const Estate& estate) {
   if (auto ready = await_ready(); !ready) return std::unexpected(std::move(ready.error()));
-  auto found = channel_.call({.kind = MessageKind::kGo, .body = {}, .holdings = {}});
+  // Out of descriptors, it writes into those of the time when it was started: better than none that forwards.
+  auto outlets = outlets_of(estate.holdings);
+  auto found = channel_.call(
+      {.kind = MessageKind::kGo, .body = {}, .holdings = outlets ? std::move(*outlets) : base::Holdings()});
   if (!found) return give_up(found.error());
   channel_.set_patience(kLinkPatienceMs);
   return std::move(found->body);
 }
 
 std::unexpected<base::Error> DataLink::give_up(const base::Error& error) {
+  channel_.close();  // it may wait for a word
   // It ends by itself, and takes away what it has made (sockets of DPDK); unless it is stuck.
   pollfd waiting{.fd = end_.get(), .events = POLLIN, .revents = 0};
   if (poll(&waiting, 1, kEndPatienceMs) != 1) kill();

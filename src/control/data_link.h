@@ -21,9 +21,9 @@ class DataLink {
   static constexpr const char* kSameProgram = "/proc/self/exe";
   /// Waits until the prepared one is ready.
   [[nodiscard]] base::Result<void> await_ready();
-  /// Nobody lives in its estate any more: lets the prepared one take over, when it is ready. Returns what it found
-  /// (JSON).
-  [[nodiscard]] base::Result<std::string> go();
+  /// Nobody lives in its estate any more: lets the prepared one take over, when it is ready, and write into the outlets
+  /// that `estate` has by now. Returns what it found (JSON).
+  [[nodiscard]] base::Result<std::string> go(const Estate& estate);
   /// Comes to the one that runs there and takes over a second of all it holds.
   [[nodiscard]] static base::Result<DataLink> attach(const std::string& listener_path, Estate& estate);
   DataLink(DataLink&&) noexcept = default;

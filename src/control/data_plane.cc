@@ -58,6 +58,8 @@ namespace ringplane::control {
 namespace {
 
 constexpr std::uint32_t kMailboxSlots = 4096;
+/// Two megabytes a worker. The main thread takes them twenty times a second, more often if there are many.
+constexpr std::uint32_t kFlowRecordSlots = 16'384;
 
 /// Waits until `done()`, looking every 200 us. A worker that does not answer within the time is stuck: a bug.
 template <class Done>
@@ -236,6 +238,7 @@ base::Result<void> DataPlane::make_workers(const Estate& estate) {
                                         .source_capacity = share(config_.flows.sources, count),
                                         .overlay_capacity = config_.flows.table_additions,
                                         .log_per_second = config_.log.per_second,
+                                        .flow_record_slots = config_.wants_flow_records() ? kFlowRecordSlots : 0,
                                         .replies_per_second = config_.replies.per_second,
                                         .spin_turns = config_.workers.spin_turns,
                                         .huge_pages = config_.memory.huge_pages,

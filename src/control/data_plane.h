@@ -23,7 +23,10 @@
 #include "firewall/policy.h"
 #include "frame/arena.h"
 #include "frame/frame_pool.h"
+#include "frame/spsc_ring.h"
 #include "port/port.h"
+#include "worker/flow_record.h"
+#include "worker/log_record.h"
 #include "worker/mailbox.h"
 #include "worker/rule_counts.h"
 #include "worker/rule_paths.h"
@@ -67,6 +70,30 @@ class DataPlane {
   }
   /// One for each worker, or none at all, looks on from now on. Returns when nobody uses those before any more.
   [[nodiscard]] base::Result<void> observe(const std::vector<worker::BurstObserver*>& observers);
+  /// Takes at most `most` records of ended flows of each worker (Config::wants_flow_records()); true:
+  /// one has more.
+  template <class Take>
+  bool drain_flow_records(std::uint32_t most, Take&& take) {
+    bool more = false;
+    for (const auto& each : workers_) {
+      frame::SpscRing<worker::FlowRecord>& ring = *each->tables().flow_records;
+      worker::FlowRecord record;
+      std::uint32_t taken = 0;
+      for (; taken < most && ring.pop(record); ++taken) take(record);
+      more |= taken == most;
+    }
+    return more;
+  }
+  /// After stop(): calls take(record) with each flow that lived until then.
+  template <class Take>
+  void for_each_live_flow(Take&& take) {
+    for (const auto& each : workers_) {
+      const worker::WorkerTables& tables = each->tables();
+      (void)tables.flows->visit_slice(0, tables.flows->capacity(), [&](base::FlowId id) {
+        take(worker::flow_record_of(id, worker::FlowEnd::kStop, tables));
+      });
+    }
+  }
   struct ListedFlow {
     flow::FlowDetails details;
     base::RuleId rule;  ///< of the present snapshot; none: not judged by it yet

@@ -32,20 +32,18 @@
 #include "control/config.h"
 #include "control/data_plane.h"
 #include "control/estate.h"
-#include "control/eve_log.h"
-#include "control/eve_writer.h"
 #include "control/explain_answer.h"
+#include "control/outputs.h"
 #include "control/rule_files.h"
 #include "control/sandbox.h"
 #include "control/show.h"
 #include "control/start_order.h"
 #include "control/taps.h"
+#include "control/unix_socket.h"
 #include "firewall/diagnostic.h"
 #include "firewall/parser.h"
 #include "firewall/policy.h"
-#include "firewall/ruleset.h"
 #include "port/port.h"
-#include "worker/log_record.h"
 
 namespace ringplane::control {
 namespace {
@@ -63,15 +61,19 @@ base::Result<std::shared_ptr<const firewall::Policy>> compile(const Config& conf
 
 class DataProcess {
  public:
-  DataProcess(Estate estate, std::unique_ptr<DataPlane> plane, EveWriter writer, std::string isolation)
+  DataProcess(Estate estate, std::unique_ptr<DataPlane> plane, Outputs outputs, std::string isolation)
       : estate_(std::move(estate)),
         plane_(std::move(plane)),
-        writer_(std::move(writer)),
+        outputs_(std::move(outputs)),
         taps_(*plane_),
         isolation_(std::move(isolation)),
         link_(plane_->ports().size(), port::LinkState::kUp) {}
 
-  [[nodiscard]] base::Result<void> take_over() { return plane_->take_over(); }
+  /// `outlets`: what to write into (outlets.h).
+  [[nodiscard]] base::Result<void> take_over(base::Holdings outlets) {
+    if (auto changed = change_outlets(std::move(outlets)); !changed) return changed;
+    return plane_->take_over();
+  }
 
   int run(Channel channel) {
     channel_ = std::move(channel);
@@ -109,10 +111,10 @@ class DataProcess {
   void turn() {
     std::array<pollfd, 2> waits{pollfd{.fd = estate_.holdings.find("listener"), .events = POLLIN, .revents = 0},
                                 pollfd{.fd = channel_.descriptor(), .events = POLLIN, .revents = 0}};
-    poll(waits.data(), waits.size(), kDataTickMs);
+    poll(waits.data(), waits.size(), busy_ ? 0 : kDataTickMs);
     if (waits[1].revents != 0) serve();
     if ((waits[0].revents & POLLIN) != 0) welcome();
-    write_logs();
+    drain();
     plane_->spread_overloads();
     taps_.forget_abandoned(base::monotonic_ns());
     watch_links();
@@ -120,7 +122,7 @@ class DataProcess {
 
   /// A control process that comes takes the place of one that was there: that one is dead or about to go.
   void welcome() {
-    base::FileDescriptor client(accept4(estate_.holdings.find("listener"), nullptr, nullptr, SOCK_CLOEXEC));
+    base::FileDescriptor client = accept_from(estate_.holdings.find("listener"));
     if (!client.valid()) return;
     channel_ = Channel(std::move(client));
     channel_.set_patience(kDataPatienceMs);
@@ -142,6 +144,7 @@ class DataProcess {
       case MessageKind::kAsk: return {.kind = MessageKind::kDone, .body = answer_text(message.body), .holdings = {}};
       case MessageKind::kTapped: return take_tapped(message.body);
       case MessageKind::kSurrender: return surrender();
+      case MessageKind::kOutlets: return take_outlets(message);
       case MessageKind::kLeave: leave();
       case MessageKind::kStop: return stop();
       default: return failed({.message = "a running data process does not understand that"});
@@ -153,11 +156,25 @@ class DataProcess {
     if (!rules) return failed(rules.error());
     auto policy = compile(plane_->config(), message.holdings);
     if (!policy) return failed(policy.error());
-    write_logs();  // records of the present rules, while their labels are at hand
+    drain();  // records of the present rules, while their labels are at hand
     if (auto reloaded = plane_->reload(std::move(*policy)); !reloaded) return failed(reloaded.error());
     estate_.holdings.add("rules", std::move(*rules));
     return {.kind = MessageKind::kDone, .body = std::to_string(plane_->snapshot().generation), .holdings = {}};
   }
+
+  base::Result<void> change_outlets(base::Holdings outlets) {
+    auto changed = outputs_.change_to(outlets);
+    if (changed) estate_.holdings.add_all(std::move(outlets));
+    return changed;
+  }
+
+  Message take_outlets(Message& message) {
+    drain();
+    if (auto changed = change_outlets(std::move(message.holdings)); !changed) return failed(changed.error());
+    return {.kind = MessageKind::kDone, .body = {}, .holdings = {}};
+  }
+
+  void drain() { busy_ = outputs_.drain(*plane_); }
 
   Message surrender() {
     Message all{.kind = MessageKind::kDone,
@@ -172,7 +189,7 @@ class DataProcess {
   /// Nothing is closed and nobody's destructor runs: what lies in the rings and the tables is the next one's.
   [[noreturn]] void leave() {
     plane_->halt();
-    write_logs();
+    drain();
     (void)channel_.send({.kind = MessageKind::kDone, .body = {}, .holdings = {}});
     _exit(0);
   }
@@ -180,7 +197,7 @@ class DataProcess {
   Message stop() {
     stopping_ = true;
     const std::uint32_t missing = plane_->stop();
-    write_logs();
+    outputs_.finish(*plane_);
     return {.kind = MessageKind::kDone,
             .body = nlohmann::json{{"missing", missing}, {"frames", plane_->arena().frame_count()}}.dump(),
             .holdings = {}};
@@ -213,6 +230,7 @@ class DataProcess {
     const auto question = Question::parse(asked);
     if (!question) return std::unexpected(question.error());
     if (question->what == "isolation") return show_isolation();
+    if (question->what == "outputs") return outputs_.show();
     return show(*plane_, *question);
   }
 
@@ -222,18 +240,6 @@ class DataProcess {
       list.push_back({{"attempt", attempt.what}, {"refused", attempt.refused}, {"how", attempt.how}});
     }
     return list;
-  }
-
-  void write_logs() {
-    const std::uint64_t wall_offset_ns = base::wall_clock_ns() - base::monotonic_ns();
-    plane_->drain_logs([&](const worker::LogRecord& record) {
-      const worker::Snapshot& snapshot = plane_->snapshot();
-      const firewall::Ruleset* ruleset =
-          record.generation == snapshot.generation ? &snapshot.policy->ruleset() : nullptr;
-      const std::string& interface = plane_->config().ports[record.port.value].interface;
-      writer_.write(eve_line(record, ruleset, interface, record.now_ns + wall_offset_ns));
-    });
-    writer_.flush();
   }
 
   void watch_links() {
@@ -261,12 +267,13 @@ class DataProcess {
 
   Estate estate_;
   std::unique_ptr<DataPlane> plane_;
-  EveWriter writer_;
+  Outputs outputs_;
   Taps taps_;
   std::string isolation_;
   Channel channel_;
   std::vector<port::LinkState> link_;
   std::uint64_t links_asked_ns_ = 0;
+  bool busy_ = false;  ///< with records that wait
   bool stopping_ = false;
 };
 
@@ -279,14 +286,8 @@ base::Result<std::unique_ptr<DataProcess>> begin(Message start) {
   Estate estate{.order = std::move(*order), .holdings = std::move(start.holdings)};
   auto policy = compile(config.config, estate.holdings);
   if (!policy) return std::unexpected(std::move(policy.error()));
-  base::FileDescriptor log;
-  if (estate.holdings.find("log") >= 0) {
-    auto held = estate.holdings.duplicate("log");
-    if (!held) return std::unexpected(std::move(held.error()));
-    log = std::move(*held);
-  }
-  auto writer = EveWriter::onto(std::move(log));
-  if (!writer) return std::unexpected(std::move(writer.error()));
+  auto outputs = Outputs::create(config.config, estate);
+  if (!outputs) return std::unexpected(std::move(outputs.error()));
   auto plane = DataPlane::create(config.config, estate, std::move(*policy));
   if (!plane) return std::unexpected(std::move(plane.error()));
 
@@ -302,7 +303,7 @@ base::Result<std::unique_ptr<DataProcess>> begin(Message start) {
   if (!has_dpdk) {
     if (auto done = allow_few_system_calls(); !done) return std::unexpected(std::move(done.error()));
   }
-  return std::make_unique<DataProcess>(std::move(estate), std::move(*plane), std::move(*writer), std::move(isolation));
+  return std::make_unique<DataProcess>(std::move(estate), std::move(*plane), std::move(*outputs), std::move(isolation));
 }
 
 }  // namespace
@@ -324,8 +325,9 @@ int run_data_process(int descriptor) {
     return 1;
   }
   if (!channel.send({.kind = MessageKind::kDone, .body = {}, .holdings = {}})) return 1;
-  if (const auto go = channel.receive(); !go || go->kind != MessageKind::kGo) return 0;  // nobody needs us
-  if (auto taken = (*process)->take_over(); !taken) {
+  auto go = channel.receive();
+  if (!go || go->kind != MessageKind::kGo) return 0;  // nobody needs us
+  if (auto taken = (*process)->take_over(std::move(go->holdings)); !taken) {
     (void)channel.send(failed(taken.error()));
     return 1;
   }

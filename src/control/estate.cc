@@ -1,14 +1,9 @@
 #include "control/estate.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <expected>
 #include <memory>
 #include <set>
@@ -29,6 +24,7 @@
 #include "base/result.h"
 #include "control/config.h"
 #include "control/numa_plan.h"
+#include "control/outlets.h"
 #include "control/start_order.h"
 #include "control/unix_socket.h"
 #include "firewall/policy.h"
@@ -90,20 +86,6 @@ base::Result<void> take_memory(const Config& config, base::Holdings& holdings) {
   return add(holdings, "counters",
              base::make_memory_file(config.workers.count * sizeof(KeptCounters), false, "the counters",
                                     "lower workers.count"));
-}
-
-base::Result<void> open_log(const Config& config, base::Holdings& holdings) {
-  const std::string& path = config.log.file;
-  if (path.empty()) return {};
-  if (path == "-") return holdings.add_duplicate("log", STDOUT_FILENO);
-  base::FileDescriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640));
-  if (!file.valid()) {
-    return base::fail(
-        "log.file: cannot write " + path + " (" + std::strerror(errno) + "): create its folder or choose another file",
-        base::ErrorKind::kBadConfiguration);
-  }
-  holdings.add("log", std::move(file));
-  return {};
 }
 
 std::string prefix_of(const PortConfig& port) {
@@ -181,7 +163,7 @@ base::Result<Estate> take_estate(const Config& config, const firewall::Policy& p
                           .ports = {}},
                 .holdings = {}};
   estate.holdings.add("rules", std::move(rules));
-  if (auto taken = open_log(settled, estate.holdings); !taken) return std::unexpected(std::move(taken.error()));
+  if (auto taken = Outlets(settled).open(estate.holdings); !taken) return std::unexpected(std::move(taken.error()));
   if (auto taken = take_memory(settled, estate.holdings); !taken) return std::unexpected(std::move(taken.error()));
   if (auto taken = open_ports(settled, estate); !taken) return std::unexpected(std::move(taken.error()));
   if (auto taken = add(estate.holdings, "listener",

@@ -14,9 +14,15 @@
 
 #include "base/clock.h"
 #include "base/drop_reason.h"
+#include "base/ids.h"
+#include "control/flow_times.h"
 #include "firewall/ruleset.h"
+#include "flow/flow.h"
+#include "wire/flow_key.h"
+#include "wire/icmp.h"
 #include "wire/ip_address.h"
 #include "wire/packet.h"
+#include "worker/flow_record.h"
 #include "worker/log_record.h"
 #include "worker/packet_burst.h"
 
@@ -41,6 +47,39 @@ int icmp_counterpart(wire::Family family, std::uint8_t type) {
     return -1;
   };
   return family == wire::Family::kIpv4 ? find(kIcmp) : find(kIcmp6);
+}
+
+std::string to_text(const nlohmann::ordered_json& line) {
+  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+void name_rule(nlohmann::ordered_json& line, const firewall::Ruleset* ruleset, base::RuleId id) {
+  if (ruleset == nullptr || !id.valid()) return;
+  const firewall::Rule& rule = ruleset->rule(id);
+  line["firewall"]["rule"] = ruleset->place_of(rule);
+  if (const std::string_view label = ruleset->label_of(rule); !label.empty()) line["firewall"]["label"] = label;
+}
+
+/// In Suricata's words.
+std::string_view state_of(const worker::FlowRecord& record) {
+  if (record.key.protocol != wire::protocol::kTcp) return record.packets[1] > 0 ? "established" : "new";
+  const auto both = [&](auto&& is) { return is(record.state[0]) && is(record.state[1]); };
+  if (record.state[0] == flow::PeerState::kTimeWait || record.state[1] == flow::PeerState::kTimeWait ||
+      both([](flow::PeerState state) { return state == flow::PeerState::kFinWait2; })) {
+    return "closed";
+  }
+  return both([](flow::PeerState state) { return state >= flow::PeerState::kEstablished; }) ? "established" : "new";
+}
+
+std::string_view name_of(worker::FlowEnd end) {
+  switch (end) {
+    case worker::FlowEnd::kTimeout: return "timeout";
+    case worker::FlowEnd::kClosed: return "closed";
+    case worker::FlowEnd::kEvicted: return "evicted";
+    case worker::FlowEnd::kErased: return "forced";
+    case worker::FlowEnd::kStop: return "shutdown";
+  }
+  return "unknown";
 }
 
 }  // namespace
@@ -134,12 +173,42 @@ std::string eve_line(const worker::LogRecord& record, const firewall::Ruleset* r
   line["length"] = record.length;
   line["verdict"] = worker::name_of(record.verdict);
   if (dropped) line["drop"]["reason"] = base::name_of(record.reason);
-  if (ruleset != nullptr && record.rule.valid()) {
-    const firewall::Rule& rule = ruleset->rule(record.rule);
-    line["firewall"]["rule"] = ruleset->place_of(rule);
-    if (const std::string_view label = ruleset->label_of(rule); !label.empty()) line["firewall"]["label"] = label;
+  name_rule(line, ruleset, record.rule);
+  return to_text(line);
+}
+
+std::string eve_flow_line(const worker::FlowRecord& record, const firewall::Ruleset* ruleset,
+                          const std::string& interface, const FlowTimes& times) {
+  const wire::FlowKey& key = record.key;
+  const std::size_t from = record.original_upper ? 1 : 0;
+  const bool ports = key.protocol == wire::protocol::kTcp || key.protocol == wire::protocol::kUdp;
+  const std::uint8_t echo = key.family == wire::Family::kIpv4 ? wire::icmp_type::kEcho : wire::icmp6_type::kEcho;
+  const std::uint64_t start_ns = times.wall_of(record.began);
+  const std::uint64_t end_ns = times.wall_of(record.last_seen);
+  nlohmann::ordered_json line{{"timestamp", timestamp_text(times.wall_ns)},
+                              {"event_type", "flow"},
+                              {"in_iface", interface},
+                              {"src_ip", wire::to_string(key.family, key.address[from])},
+                              {"dest_ip", wire::to_string(key.family, key.address[1 - from])}};
+  if (ports) {
+    line["src_port"] = key.port[from];
+    line["dest_port"] = key.port[1 - from];
   }
-  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  line["proto"] = protocol_name(key.protocol);
+  line["community_id"] =
+      community_id(key.family, key.protocol, key.address[from], key.address[1 - from],
+                   ports ? key.port[from] : std::uint16_t{0}, ports ? key.port[1 - from] : std::uint16_t{0}, echo, 0);
+  line["flow"] = {{"pkts_toserver", record.packets[0]},
+                  {"pkts_toclient", record.packets[1]},
+                  {"bytes_toserver", record.bytes[0]},
+                  {"bytes_toclient", record.bytes[1]},
+                  {"start", timestamp_text(start_ns)},
+                  {"end", timestamp_text(end_ns)},
+                  {"age", (end_ns - start_ns) / base::kNanosPerSecond},
+                  {"state", state_of(record)},
+                  {"reason", name_of(record.end)}};
+  name_rule(line, ruleset, record.rule);
+  return to_text(line);
 }
 
 }  // namespace ringplane::control

@@ -1,12 +1,14 @@
-// EVE lines: one JSON object per logged packet, in the field names that Suricata's eve.json made a habit, so that what
-// reads the one reads the other. Control thread only; docs/reference/log.md describes the fields.
+// EVE lines: one JSON object per logged packet or ended flow, in the field names that Suricata's eve.json made a habit,
+// so that what reads the one reads the other. Control thread only; docs/reference/log.md describes the fields.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
+#include "control/flow_times.h"
 #include "firewall/ruleset.h"
 #include "wire/flow_key.h"
+#include "worker/flow_record.h"
 #include "worker/log_record.h"
 
 namespace ringplane::control {
@@ -27,5 +29,9 @@ namespace ringplane::control {
 /// wall-clock time of record.now_ns.
 [[nodiscard]] std::string eve_line(const worker::LogRecord& record, const firewall::Ruleset* ruleset,
                                    const std::string& interface, std::uint64_t wall_ns);
+
+/// The same for a flow that has ended; `interface` is the one that its original sender is behind.
+[[nodiscard]] std::string eve_flow_line(const worker::FlowRecord& record, const firewall::Ruleset* ruleset,
+                                        const std::string& interface, const FlowTimes& times);
 
 }  // namespace ringplane::control

@@ -5,10 +5,17 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "base/clock.h"
 #include "base/drop_reason.h"
 #include "base/ids.h"
+#include "control/flow_times.h"
 #include "firewall/parser.h"
+#include "flow/flow.h"
+#include "flow/timeouts.h"
+#include "wire/flow_key.h"
 #include "wire/ip_address.h"
+#include "wire/packet.h"
+#include "worker/flow_record.h"
 #include "worker/log_record.h"
 #include "worker/packet_burst.h"
 
@@ -79,6 +86,39 @@ TEST(EveLine, OfABrokenFrameHasNoAddresses) {
   EXPECT_FALSE(line.contains("src_ip"));
   EXPECT_FALSE(line.contains("firewall"));
   EXPECT_EQ(line["drop"]["reason"], "frame_too_short");
+}
+
+TEST(EveFlowLine, HasTheFieldsThatReadersOfEveJsonExpect) {
+  const auto parsed = firewall::parse({.name = "pf.conf", .text = "pass label \"all\"\n"}, {});
+  constexpr FlowTimes kNow{.monotonic_ns = 100 * base::kNanosPerSecond,
+                           .wall_ns = 1'700'000'000 * base::kNanosPerSecond};
+  worker::FlowRecord record;
+  record.key.family = wire::Family::kIpv4;
+  record.key.protocol = wire::protocol::kTcp;
+  record.key.address = {address("10.0.0.5"), address("192.0.2.10")};
+  record.key.port = {40000, 22};
+  record.packets = {5, 4};
+  record.bytes = {500, 4000};
+  record.began = flow::tick_of(90 * base::kNanosPerSecond);
+  record.last_seen = flow::tick_of(97 * base::kNanosPerSecond);
+  record.rule = base::RuleId{0};
+  record.state = {flow::PeerState::kFinWait2, flow::PeerState::kFinWait2};
+  record.end = worker::FlowEnd::kClosed;
+  const auto line = nlohmann::json::parse(eve_flow_line(record, &parsed.ruleset, "eth1", kNow));
+  EXPECT_EQ(line["event_type"], "flow");
+  EXPECT_EQ(line["timestamp"], "2023-11-14T22:13:20.000000+0000");
+  EXPECT_EQ(line["src_ip"], "10.0.0.5");
+  EXPECT_EQ(line["dest_port"], 22);
+  EXPECT_EQ(line["flow"]["pkts_toserver"], 5);
+  EXPECT_EQ(line["flow"]["bytes_toclient"], 4000);
+  EXPECT_EQ(line["flow"]["age"], 6) << "7 s less a tick";
+  EXPECT_EQ(line["flow"]["state"], "closed");
+  EXPECT_EQ(line["flow"]["reason"], "closed");
+  EXPECT_EQ(line["firewall"]["label"], "all");
+  EXPECT_EQ(line["community_id"], nlohmann::json(community_id(wire::Family::kIpv4, 6, address("192.0.2.10"),
+                                                              address("10.0.0.5"), 22, 40000, 0, 0)));
+  record.original_upper = true;
+  EXPECT_EQ(nlohmann::json::parse(eve_flow_line(record, nullptr, "eth1", kNow))["src_ip"], "192.0.2.10");
 }
 
 }  // namespace

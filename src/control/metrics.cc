@@ -75,6 +75,8 @@ constexpr Metric kWorkerMetrics[] = {
     {"ringplane_worker_flows_made_total", "flows_total", "counter", "Flows ever made."},
     {"ringplane_worker_flows_evicted_total", "flows_evicted", "counter", "Flows that made room for others."},
     {"ringplane_worker_log_lost_total", "log_lost", "counter", "Log records dropped since their ring was full."},
+    {"ringplane_worker_flow_records_lost_total", "flow_records_lost", "counter",
+     "Records of ended flows dropped since their ring was full."},
     {"ringplane_worker_turns_total", "turns", "counter", "Turns of the worker's loop."},
     {"ringplane_worker_busy_turns_total", "busy_turns", "counter", "Turns in which there were packets."},
     {"ringplane_worker_sleeps_total", "sleeps", "counter", "Times that the worker slept until a packet came."},

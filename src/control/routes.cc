@@ -77,6 +77,7 @@ void ControlProcess::add_routes() {
   router_.get("/v1/drops", shows("drops"));
   router_.get("/v1/workers", shows("workers"));
   router_.get("/v1/memory", shows("memory"));
+  router_.get("/v1/outputs", shows("outputs"));
   router_.get("/v1/isolation", shows("isolation"));
   router_.get("/v1/processes", [this](const api::Request&) { return api::json_response(processes()); });
   router_.ask("/v1/explain", [this](const api::Request& request) {
@@ -87,6 +88,7 @@ void ControlProcess::add_routes() {
   });
   router_.get("/v1/trace", [this](const api::Request& request) { return tap(request, "trace"); });
   router_.get("/v1/capture", [this](const api::Request& request) { return tap(request, "capture"); });
+  router_.post("/v1/log/reopen", [this](const api::Request&) { return api::response_of(reopen_log()); });
   router_.post("/v1/upgrade", [this](const api::Request&) {
     api::Response response = api::response_of(upgrade());
     if (response.status == api::status::kOk) response.when_sent = [this] { becoming_new_ = true; };

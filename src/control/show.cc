@@ -243,6 +243,7 @@ Json show_workers(const DataPlane& plane) {
          {"overloaded", counters.overloaded.get()},
          {"overload_lost", counters.overload_lost.get()},
          {"log_lost", counters.log_lost.get()},
+         {"flow_records_lost", counters.flow_records_lost.get()},
          {"turns", counters.turns.get()},
          {"busy_turns", counters.busy_turns.get()},
          {"sleeps", counters.sleeps.get()}});

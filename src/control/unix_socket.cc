@@ -1,5 +1,6 @@
 #include "control/unix_socket.h"
 
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -35,10 +36,10 @@ base::Result<sockaddr_un> address_of(const std::string& path) {
 
 }  // namespace
 
-base::Result<base::FileDescriptor> connect_to(const std::string& path) {
+base::Result<base::FileDescriptor> connect_to(const std::string& path, int type) {
   const auto address = address_of(path);
   if (!address) return std::unexpected(address.error());
-  base::FileDescriptor client(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  base::FileDescriptor client(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
   if (connect(client.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) == 0) return client;
   return base::fail("nobody answers at " + path + " (" + std::strerror(errno) + ")");
 }
@@ -61,6 +62,13 @@ base::Result<base::FileDescriptor> listen_at(const std::string& path, mode_t mod
   if (bound && chmod(path.c_str(), mode) == 0 && listen(listener.get(), backlog) == 0) return listener;
   return base::fail("cannot make the control socket " + path + " (" + std::strerror(errno) +
                     "): choose another control.socket");
+}
+
+base::FileDescriptor accept_from(int listener) noexcept {
+  constexpr timespec kRest{.tv_sec = 0, .tv_nsec = 50'000'000};
+  base::FileDescriptor client(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+  if (!client.valid() && (errno == EMFILE || errno == ENFILE)) nanosleep(&kRest, nullptr);
+  return client;
 }
 
 void set_patience(int socket, int milliseconds) noexcept {

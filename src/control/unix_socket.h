@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/file_descriptor.h"
@@ -12,11 +13,15 @@
 
 namespace ringplane::control {
 
-/// Fails with a sentence if nobody listens at `path`; kBadConfiguration if it cannot be a socket's.
-[[nodiscard]] base::Result<base::FileDescriptor> connect_to(const std::string& path);
+/// Fails with a sentence if nobody listens at `path`; kBadConfiguration if it cannot be a socket's. `type` as for
+/// socket(2).
+[[nodiscard]] base::Result<base::FileDescriptor> connect_to(const std::string& path, int type = SOCK_STREAM);
 /// Listens at `path` with this mode, without waiting in accept4(2). A socket that nobody listens at is replaced, and a
 /// missing folder made.
 [[nodiscard]] base::Result<base::FileDescriptor> listen_at(const std::string& path, mode_t mode, int backlog);
+/// Whoever has connected; not valid: nobody. Out of descriptors it rests for some milliseconds: who waits would make
+/// every poll(2) return at once.
+[[nodiscard]] base::FileDescriptor accept_from(int listener) noexcept;
 /// Bounds each send and receive from now on.
 void set_patience(int socket, int milliseconds) noexcept;
 /// All of it, without a signal if the other end has gone; false: errno.
