@@ -200,7 +200,9 @@ struct HttpServer::State {
   /// Those who take too long: libmicrohttpd counts the time since their last byte only.
   void drop_the_slow() {
     const std::uint64_t now_ns = base::monotonic_ns();
-    const std::uint64_t most_ns = options.limits.request_seconds * base::kNanosPerSecond;
+    // Where it is crowded, who has not asked within a second makes room.
+    const bool crowded = connections.size() > options.limits.connections / 2;
+    const std::uint64_t most_ns = (crowded ? 1 : options.limits.request_seconds) * base::kNanosPerSecond;
     for (const auto& [connection, facts] : connections) {
       if (!facts.streams && now_ns - facts.since_ns > most_ns) shutdown(facts.socket, SHUT_RDWR);
     }

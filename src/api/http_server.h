@@ -3,6 +3,7 @@
 //
 // A request is answered when all of it is there. Limits and what becomes of a client beyond them:
 //   connections       waits in the kernel's queue until another has gone
+//                     half of them there: each has one second instead of the below
 //   headers           431, closed              body             413, closed
 //   bodies together   503, closed              seconds          closed
 // A token, if there is one, is asked for before the body is read: 401.
