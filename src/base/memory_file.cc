@@ -84,16 +84,43 @@ Result<FileDescriptor> make_text_file(std::string_view text, std::string_view wh
   return file;
 }
 
+Result<FileDescriptor> make_growing_file(std::string_view what) {
+  FileDescriptor file(memfd_create("ringplane-growing", MFD_CLOEXEC));
+  if (!file.valid()) return fail("cannot keep " + std::string(what) + " in memory: " + std::strerror(errno));
+  return file;
+}
+
+Result<void> write_memory_file(int file, std::string_view bytes, std::uint64_t offset) {
+  while (!bytes.empty()) {
+    const ssize_t count = pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return fail(std::string("cannot write a memory file: ") + std::strerror(errno));
+    bytes.remove_prefix(static_cast<std::size_t>(count));
+    offset += static_cast<std::uint64_t>(count);
+  }
+  return {};
+}
+
+Result<std::string> read_memory_file(int file, std::uint64_t offset, std::uint64_t bytes) {
+  std::string text(bytes, '\0');
+  std::size_t got = 0;
+  while (got < text.size()) {
+    const ssize_t count = pread(file, text.data() + got, text.size() - got, static_cast<off_t>(offset + got));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail(std::string("cannot read a memory file: ") + std::strerror(errno));
+    if (count == 0) break;
+    got += static_cast<std::size_t>(count);
+  }
+  text.resize(got);
+  return text;
+}
+
 Result<std::string> read_memory_file(int file) {
   struct stat about{};
   if (fstat(file, &about) != 0) return fail(std::string("cannot read a memory file: ") + std::strerror(errno));
-  std::string text(static_cast<std::size_t>(about.st_size), '\0');
-  for (std::size_t got = 0; got < text.size();) {
-    const ssize_t count = pread(file, text.data() + got, text.size() - got, static_cast<off_t>(got));
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return fail("a memory file is shorter than it says");
-    got += static_cast<std::size_t>(count);
-  }
+  auto text = read_memory_file(file, 0, static_cast<std::uint64_t>(about.st_size));
+  if (text && text->size() != static_cast<std::size_t>(about.st_size))
+    return fail("a memory file is shorter than it says");
   return text;
 }
 

@@ -23,6 +23,12 @@ namespace ringplane::base {
                                                       std::uint64_t share_bytes = 0);
 /// A small one that holds `text`, sealed: its readers need not fear that it changes.
 [[nodiscard]] Result<FileDescriptor> make_text_file(std::string_view text, std::string_view what);
+/// An empty one that grows as it is written to.
+[[nodiscard]] Result<FileDescriptor> make_growing_file(std::string_view what);
+/// Writes all of `bytes` at `offset` of such a one; fails with a sentence when there is no memory.
+[[nodiscard]] Result<void> write_memory_file(int file, std::string_view bytes, std::uint64_t offset);
+/// `bytes` of one from `offset` on, fewer where it ends.
+[[nodiscard]] Result<std::string> read_memory_file(int file, std::uint64_t offset, std::uint64_t bytes);
 /// The whole of one.
 [[nodiscard]] Result<std::string> read_memory_file(int file);
 /// Whether it lies on reserved huge pages.

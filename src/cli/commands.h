@@ -24,6 +24,7 @@ void add_replay(CLI::App& app, Command& chosen);
 void add_show(CLI::App& app, Command& chosen);
 void add_trace(CLI::App& app, Command& chosen);
 void add_capture(CLI::App& app, Command& chosen);
+void add_table(CLI::App& app, Command& chosen);
 void add_upgrade(CLI::App& app, Command& chosen);
 void add_reopen_log(CLI::App& app, Command& chosen);
 void add_import(CLI::App& app, Command& chosen);

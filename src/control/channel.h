@@ -25,6 +25,7 @@ enum class MessageKind : std::uint32_t {
   kDone,
   kFailed,   ///< body: an error kind as a digit, then the sentence
   kOutlets,  ///< with holdings "log" or "ipfix" (outlets.h): write into them from now on
+  kTable,    ///< a question about tables, or a change of one (table_desk.h); the answer is JSON
 };
 
 struct Message {

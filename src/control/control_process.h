@@ -109,6 +109,16 @@ class ControlProcess {
   /// A trace or a capture: an answer that goes on.
   [[nodiscard]] api::Response tap(const api::Request& request, const char* form);
 
+  // --- table_routes.cc
+  [[nodiscard]] api::Response list_tables();
+  [[nodiscard]] api::Response show_table(const api::Request& request);
+  [[nodiscard]] api::Response test_table(const api::Request& request);
+  /// Asks the data process (table_desk.h), with memory file `held`, if there is one, by the name `held_as`.
+  [[nodiscard]] base::Result<nlohmann::ordered_json> ask_tables(const nlohmann::json& question,
+                                                                const std::string& held_as = {}, int held = -1);
+  [[nodiscard]] api::Response change_table(const api::Request& request, const std::string& op);
+  [[nodiscard]] base::Result<void> save_table(const std::string& table, const std::string& path);
+
   Config config_;
   Outlets outlets_;
   Estate estate_;

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <expected>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,12 +31,15 @@
 #include "control/estate.h"
 #include "control/numa_plan.h"
 #include "firewall/policy.h"
+#include "firewall/prefix_set.h"
 #include "firewall/ruleset.h"
+#include "firewall/table_overlay.h"
 #include "flow/flow_table.h"
 #include "frame/arena.h"
 #include "frame/frame_pool.h"
 #include "port/dpdk_ports.h"
 #include "port/port.h"
+#include "wire/ip_address.h"
 #include "worker/flow_admission.h"
 #include "worker/forwarding.h"
 #include "worker/mailbox.h"
@@ -61,13 +65,15 @@ constexpr std::uint32_t kMailboxSlots = 4096;
 /// Two megabytes a worker. The main thread takes them twenty times a second, more often if there are many.
 constexpr std::uint32_t kFlowRecordSlots = 16'384;
 
-/// Waits until `done()`, looking every 200 us. A worker that does not answer within the time is stuck: a bug.
+/// Waits until `done()`, looking every 20 us at first, then every 200. A worker that does not answer within the time is
+/// stuck: a bug.
 template <class Done>
 bool wait_for(Done&& done) {
   constexpr int kTries = 50'000;  // 10 s
+  constexpr int kSoon = 100;
   for (int i = 0; i < kTries; ++i) {
     if (done()) return true;
-    std::this_thread::sleep_for(std::chrono::microseconds(200));
+    std::this_thread::sleep_for(std::chrono::microseconds(i < kSoon ? 20 : 200));
   }
   return false;
 }
@@ -118,6 +124,7 @@ base::Result<std::unique_ptr<DataPlane>> DataPlane::create(const Config& config,
   plane->config_.flows.sources = estate.order.source_limit;
   plane->states_per_worker_ = share(plane->config_.flows.limit, config.workers.count);
   if (auto opened = plane->open_ports(estate); !opened) return std::unexpected(std::move(opened.error()));
+  plane->editor_.emplace(policy, &plane->folder_);
   auto snapshot = plane->next_snapshot(std::move(policy));
   if (!snapshot) return std::unexpected(std::move(snapshot.error()));
   plane->snapshot_ = std::move(*snapshot);
@@ -252,6 +259,7 @@ base::Result<void> DataPlane::make_workers(const Estate& estate) {
 }
 
 void DataPlane::start() {
+  folder_.start();
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     threads_.emplace_back([this, each = workers_[i].get()] {
       released_.wait();
@@ -312,15 +320,87 @@ base::Result<void> DataPlane::reload(std::shared_ptr<const firewall::Policy> pol
   }
   totals_.carry_over(succession, paths_);
   snapshot_ = std::move(*made);
+  if (editor_->policy() != snapshot_->policy) editor_.emplace(snapshot_->policy, &folder_);
   paths_ = std::move(paths);
   return {};
 }
 
+base::Result<void> DataPlane::change_table(TableChange change) {
+  spread_overloads();
+  auto made = change.replaces ? editor_->replace_table(change.table, change.added)
+                              : editor_->change_table(change.table, change.removed, change.added);
+  if (!made) return std::unexpected(std::move(made.error()));
+  return go_over(*made, withdraw(change));
+}
+
+void DataPlane::take_folded() {
+  editor_->take_folded();
+  if (editor_->policy() == snapshot_->policy) return;
+  if (const auto done = go_over(editor_->policy(), {}); !done) spdlog::error("{}", done.error().message);
+}
+
+base::Result<void> DataPlane::go_over(const std::shared_ptr<const firewall::Policy>& policy,
+                                      const std::vector<worker::TableHost>& withdrawn) {
+  if (!worker::have_same_rules(*policy, *snapshot_->policy)) return reload(policy);
+  auto next = worker::with_tables_of(*snapshot_, policy);
+  if (!released_.try_wait()) {  // the workers' threads have not begun
+    for (const auto& each : workers_) each->adopt_tables(*next);
+    snapshot_ = std::move(next);
+    return {};
+  }
+  std::vector<std::unique_ptr<worker::SnapshotChange>> changes;
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    changes.push_back(std::make_unique<worker::SnapshotChange>());
+    changes[i]->snapshot = next.get();
+    changes[i]->withdrawn = withdrawn;
+    post(i,
+         {.kind = worker::ControlMessage::Kind::kTables, .change = changes[i].get(), .dump = nullptr, .addition = {}});
+  }
+  for (const auto& change : changes) {
+    if (wait_for([&] { return change->taken.load(std::memory_order_acquire); })) continue;
+    for (auto& kept : changes) static_cast<void>(kept.release());  // as in reload()
+    static_cast<void>(next.release());
+    return base::fail("a worker has not taken the table within 10 s");
+  }
+  snapshot_ = std::move(next);
+  return {};
+}
+
+std::vector<worker::TableHost> DataPlane::withdraw(const TableChange& change) {
+  std::vector<worker::TableHost> withdrawn;
+  const auto known = additions_.find(snapshot_->policy->ruleset().tables[change.table].name);
+  if (known == additions_.end()) return withdrawn;
+  std::set<wire::HostAddress>& hosts = known->second;
+  if (change.replaces) {
+    for (const wire::HostAddress& host : hosts) withdrawn.push_back({.table = change.table, .host = host});
+  } else {
+    const auto take = [&](const wire::Prefix& prefix) {
+      const wire::HostAddress host{.family = prefix.family, .address = prefix.address};
+      if (prefix.length == wire::address_bits(prefix.family) && hosts.contains(host))
+        withdrawn.push_back({.table = change.table, .host = host});
+    };
+    for (const wire::Prefix& prefix : change.removed) take(prefix);
+    for (const firewall::TableEntry& entry : change.added) {
+      if (entry.negated) take(entry.prefix);
+    }
+  }
+  for (const worker::TableHost& each : withdrawn) addition_count_ -= hosts.erase(each.host);
+  return withdrawn;
+}
+
+std::vector<wire::HostAddress> DataPlane::additions_to(firewall::TableId table) const {
+  const auto known = additions_.find(snapshot_->policy->ruleset().tables[table].name);
+  if (known == additions_.end()) return {};
+  return {known->second.begin(), known->second.end()};
+}
+
 std::vector<worker::TableAddition> DataPlane::additions_for(const firewall::Ruleset& ruleset) const {
   std::vector<worker::TableAddition> additions;
-  for (const NamedAddition& addition : additions_) {
-    if (const auto table = ruleset.find_table(addition.table))
-      additions.push_back({.table = *table, .host = addition.host, .flush = false, .flush_rule = {}});
+  for (const auto& [name, hosts] : additions_) {
+    const auto table = ruleset.find_table(name);
+    if (!table) continue;
+    for (const wire::HostAddress& host : hosts)
+      additions.push_back({.table = *table, .host = host, .flush = false, .flush_rule = {}});
   }
   return additions;
 }
@@ -331,19 +411,20 @@ void DataPlane::spread_overloads() {
     while (workers_[from]->tables().overloads->pop(event)) {
       if (event.generation != snapshot_->generation) continue;
       const std::string& table = snapshot_->policy->ruleset().tables[event.addition.table].name;
-      const bool known = std::ranges::any_of(additions_, [&](const NamedAddition& known_addition) {
-        return known_addition.host == event.addition.host && known_addition.table == table;
-      });
-      const bool fits = additions_.size() < config_.flows.table_additions;
-      if (!known && fits) additions_.push_back({.table = table, .host = event.addition.host});
+      std::set<wire::HostAddress>& hosts = additions_[table];
+      const bool known = hosts.contains(event.addition.host);
+      const bool fits = addition_count_ < config_.flows.table_additions;
+      if (!known && fits) addition_count_ += hosts.insert(event.addition.host).second ? 1 : 0;
       // An address that is known, or one too many, is news only for its flows.
       if ((known || !fits) && !event.addition.flush) continue;
       for (std::size_t to = 0; to < workers_.size(); ++to) {
-        if (to == from) continue;
+        worker::TableAddition addition = event.addition;
+        // Where it comes from it may have been withdrawn since; its flows are being ended there.
+        if (to == from) addition.flush = false;
         post(to, {.kind = worker::ControlMessage::Kind::kTableAddition,
                   .change = nullptr,
                   .dump = nullptr,
-                  .addition = event.addition});
+                  .addition = addition});
       }
     }
   }

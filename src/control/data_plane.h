@@ -6,10 +6,13 @@
 // bursts; stop() ends the threads and brings every frame home.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <latch>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -20,11 +23,16 @@
 #include "base/result.h"
 #include "control/config.h"
 #include "control/estate.h"
+#include "control/fold_thread.h"
 #include "firewall/policy.h"
+#include "firewall/policy_editor.h"
+#include "firewall/prefix_set.h"
+#include "firewall/table_overlay.h"
 #include "frame/arena.h"
 #include "frame/frame_pool.h"
 #include "frame/spsc_ring.h"
 #include "port/port.h"
+#include "wire/ip_address.h"
 #include "worker/flow_record.h"
 #include "worker/log_record.h"
 #include "worker/mailbox.h"
@@ -53,6 +61,21 @@ class DataPlane {
   [[nodiscard]] base::Result<void> take_over();
   /// All workers go over to `policy`; flows stay and are judged again. Returns when every worker has taken it.
   [[nodiscard]] base::Result<void> reload(std::shared_ptr<const firewall::Policy> policy);
+  /// What becomes of one table: `replaces` all it holds, or else without `removed`, then with `added`.
+  struct TableChange {
+    firewall::TableId table = firewall::kNoTable;
+    bool replaces = false;
+    std::vector<wire::Prefix> removed;
+    std::vector<firewall::TableEntry> added;
+  };
+  /// All workers go over to it; rules, counters and flows stay as they are. What `overload` has added is withdrawn
+  /// where the change names the address with another intent. Returns when every worker has taken it; before
+  /// take_over(), at once. Fails as Policy::with_table_change(); then nothing has changed.
+  [[nodiscard]] base::Result<void> change_table(TableChange change);
+  /// Every 100 ms or so: takes over what was folded aside (policy_editor.h).
+  void take_folded();
+  /// What `overload` has added to the table, in order.
+  [[nodiscard]] std::vector<wire::HostAddress> additions_to(firewall::TableId table) const;
   /// Ends the workers' threads between two turns and leaves everything as it is.
   void halt();
   /// Ends the workers. Returns how many frames did not come home: 0, or a bug.
@@ -128,11 +151,10 @@ class DataPlane {
   }
   void post(std::size_t worker, const worker::ControlMessage& message);
 
-  /// An addition by name, so that it survives a reload that numbers the tables anew.
-  struct NamedAddition {
-    std::string table;
-    wire::HostAddress host;
-  };
+  /// The workers' snapshot with another policy of the same rules.
+  [[nodiscard]] base::Result<void> go_over(const std::shared_ptr<const firewall::Policy>& policy,
+                                           const std::vector<worker::TableHost>& withdrawn);
+  [[nodiscard]] std::vector<worker::TableHost> withdraw(const TableChange& change);
   [[nodiscard]] std::vector<worker::TableAddition> additions_for(const firewall::Ruleset& ruleset) const;
 
   Config config_;
@@ -153,7 +175,11 @@ class DataPlane {
   std::vector<std::unique_ptr<worker::RulePaths>> paths_;
   worker::RuleTotals totals_;
   std::vector<std::unique_ptr<worker::Worker>> workers_;
-  std::vector<NamedAddition> additions_;
+  /// By name of the table, so that they survive a reload that numbers the tables anew.
+  std::map<std::string, std::set<wire::HostAddress>> additions_;
+  std::size_t addition_count_ = 0;
+  FoldThread folder_;
+  std::optional<firewall::PolicyEditor> editor_;
   std::latch released_{1};
   std::vector<std::thread> threads_;
   bool stopped_ = false;

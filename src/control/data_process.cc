@@ -38,6 +38,7 @@
 #include "control/sandbox.h"
 #include "control/show.h"
 #include "control/start_order.h"
+#include "control/table_desk.h"
 #include "control/taps.h"
 #include "control/unix_socket.h"
 #include "firewall/diagnostic.h"
@@ -50,6 +51,7 @@ namespace {
 
 constexpr int kDataTickMs = 50;
 constexpr int kDataPatienceMs = 10'000;
+constexpr int kFollowTickMs = 200;
 
 base::Result<std::shared_ptr<const firewall::Policy>> compile(const Config& config, const base::Holdings& holdings) {
   auto files = PackedFiles::open(holdings.find("rules"));
@@ -67,11 +69,18 @@ class DataProcess {
         outputs_(std::move(outputs)),
         taps_(*plane_),
         isolation_(std::move(isolation)),
-        link_(plane_->ports().size(), port::LinkState::kUp) {}
+        tables_(*plane_, estate_.holdings),
+        link_(plane_->ports().size(), port::LinkState::kUp) {
+    tables_.follow();
+  }
+
+  /// Before take_over(), now and then: keeps up with who works.
+  void follow() { tables_.follow(); }
 
   /// `outlets`: what to write into (outlets.h).
   [[nodiscard]] base::Result<void> take_over(base::Holdings outlets) {
     if (auto changed = change_outlets(std::move(outlets)); !changed) return changed;
+    tables_.follow();
     return plane_->take_over();
   }
 
@@ -117,6 +126,7 @@ class DataProcess {
     drain();
     plane_->spread_overloads();
     taps_.forget_abandoned(base::monotonic_ns());
+    tables_.keep();
     watch_links();
   }
 
@@ -143,6 +153,7 @@ class DataProcess {
       case MessageKind::kRules: return reload(message);
       case MessageKind::kAsk: return {.kind = MessageKind::kDone, .body = answer_text(message.body), .holdings = {}};
       case MessageKind::kTapped: return take_tapped(message.body);
+      case MessageKind::kTable: return tables_.answer(message);
       case MessageKind::kSurrender: return surrender();
       case MessageKind::kOutlets: return take_outlets(message);
       case MessageKind::kLeave: leave();
@@ -154,10 +165,13 @@ class DataProcess {
   Message reload(Message& message) {
     auto rules = message.holdings.duplicate("rules");
     if (!rules) return failed(rules.error());
-    auto policy = compile(plane_->config(), message.holdings);
+    auto compiled = compile(plane_->config(), message.holdings);
+    if (!compiled) return failed(compiled.error());
+    auto policy = tables_.carry_over(std::move(*compiled));
     if (!policy) return failed(policy.error());
     drain();  // records of the present rules, while their labels are at hand
     if (auto reloaded = plane_->reload(std::move(*policy)); !reloaded) return failed(reloaded.error());
+    tables_.forget_others();
     estate_.holdings.add("rules", std::move(*rules));
     return {.kind = MessageKind::kDone, .body = std::to_string(plane_->snapshot().generation), .holdings = {}};
   }
@@ -270,6 +284,7 @@ class DataProcess {
   Outputs outputs_;
   Taps taps_;
   std::string isolation_;
+  TableDesk tables_;
   Channel channel_;
   std::vector<port::LinkState> link_;
   std::uint64_t links_asked_ns_ = 0;
@@ -325,6 +340,10 @@ int run_data_process(int descriptor) {
     return 1;
   }
   if (!channel.send({.kind = MessageKind::kDone, .body = {}, .holdings = {}})) return 1;
+  for (pollfd waiting{.fd = channel.descriptor(), .events = POLLIN, .revents = 0};
+       poll(&waiting, 1, kFollowTickMs) == 0;) {
+    (*process)->follow();
+  }
   auto go = channel.receive();
   if (!go || go->kind != MessageKind::kGo) return 0;  // nobody needs us
   if (auto taken = (*process)->take_over(std::move(go->holdings)); !taken) {

@@ -26,6 +26,7 @@
 #include "control/numa_plan.h"
 #include "control/outlets.h"
 #include "control/start_order.h"
+#include "control/table_journal.h"
 #include "control/unix_socket.h"
 #include "firewall/policy.h"
 #include "firewall/ruleset.h"
@@ -165,6 +166,7 @@ base::Result<Estate> take_estate(const Config& config, const firewall::Policy& p
   estate.holdings.add("rules", std::move(rules));
   if (auto taken = Outlets(settled).open(estate.holdings); !taken) return std::unexpected(std::move(taken.error()));
   if (auto taken = take_memory(settled, estate.holdings); !taken) return std::unexpected(std::move(taken.error()));
+  if (auto taken = TableJournal::add_files(estate.holdings); !taken) return std::unexpected(std::move(taken.error()));
   if (auto taken = open_ports(settled, estate); !taken) return std::unexpected(std::move(taken.error()));
   if (auto taken = add(estate.holdings, "listener",
                        listen_at(listener_path(config), S_IRUSR | S_IWUSR, kControlProcessesAtOnce));

@@ -80,6 +80,16 @@ void ControlProcess::add_routes() {
   router_.get("/v1/outputs", shows("outputs"));
   router_.get("/v1/isolation", shows("isolation"));
   router_.get("/v1/processes", [this](const api::Request&) { return api::json_response(processes()); });
+  router_.get("/v1/tables", [this](const api::Request&) { return list_tables(); });
+  router_.get("/v1/tables/{table}", [this](const api::Request& request) { return show_table(request); });
+  router_.get("/v1/tables/{table}/test", [this](const api::Request& request) { return test_table(request); });
+  router_.post("/v1/tables/{table}/add", [this](const api::Request& request) { return change_table(request, "add"); });
+  router_.post("/v1/tables/{table}/delete",
+               [this](const api::Request& request) { return change_table(request, "delete"); });
+  router_.post("/v1/tables/{table}/replace",
+               [this](const api::Request& request) { return change_table(request, "replace"); });
+  router_.post("/v1/tables/{table}/flush",
+               [this](const api::Request& request) { return change_table(request, "flush"); });
   router_.ask("/v1/explain", [this](const api::Request& request) {
     const auto asked = request.json();
     if (!asked || !asked->contains("packet") || !(*asked)["packet"].is_string())

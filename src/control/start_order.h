@@ -5,6 +5,7 @@
 //   arena, counters         memory of the frames; of the workers' counters
 //   flows/N                 memory of worker N's flow table
 //   rules                   the present rules (rule_files.h)
+//   tables/0, tables/1      what was changed in tables since (table_journal.h)
 //   log                     where EVE lines go, if anywhere
 //   listener                where control processes come to
 //   port/NAME/...           an AF_XDP port (AfXdpPort::share)

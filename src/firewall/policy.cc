@@ -86,7 +86,7 @@ base::Result<std::shared_ptr<const Policy>> Policy::with_rules(std::size_t first
   return std::make_shared<const Policy>(std::move(*changed), classifier_, std::move(changes));
 }
 
-base::Result<std::shared_ptr<const Policy>> Policy::with_table(TableId table, AddressTable addresses) const {
+base::Result<std::shared_ptr<const Policy>> Policy::with_table_addresses(TableId table, AddressTable addresses) const {
   const Table& before = ruleset_.tables[table];
   if (before.is_const) return base::fail(fmt::format("table <{}> is const: it changes by a reload only", before.name));
   std::size_t entries = addresses.size();
@@ -107,12 +107,7 @@ base::Result<std::shared_ptr<const Policy>> Policy::with_table_change(TableId ta
                                                                       std::span<const wire::Prefix> removed,
                                                                       std::span<const TableEntry> added) const {
   AddressTable changed = ruleset_.tables[table].addresses.changed(removed, added);
-  return with_table(table, changed.change_count() > kMaxTableChanges ? changed.folded() : std::move(changed));
-}
-
-base::Result<std::shared_ptr<const Policy>> Policy::with_table_contents(TableId table,
-                                                                        std::span<const TableEntry> entries) const {
-  return with_table(table, AddressTable::build(entries));
+  return with_table_addresses(table, changed.change_count() > kMaxTableChanges ? changed.folded() : std::move(changed));
 }
 
 bool Policy::wants_folding() const noexcept {
@@ -124,7 +119,8 @@ bool Policy::wants_folding() const noexcept {
 }
 
 std::shared_ptr<const Policy> Policy::folded() const {
-  Ruleset flat = compacted(ruleset_);
+  // Where only tables have changed, what is numbered keeps its numbers.
+  Ruleset flat = ruleset_.rules.pieces().size() > 1 || pieces_of(ruleset_) > 1 ? compacted(ruleset_) : ruleset_;
   for (TableId id = 0; id < flat.tables.size(); ++id) {
     const Table& table = flat.tables[id];
     if (table.addresses.change_count() == 0) continue;

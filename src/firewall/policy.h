@@ -19,6 +19,7 @@
 #include "firewall/parser.h"
 #include "firewall/prefix_set.h"
 #include "firewall/ruleset.h"
+#include "firewall/table.h"
 #include "firewall/table_overlay.h"
 #include "wire/ip_address.h"
 
@@ -46,7 +47,12 @@ class Policy {
                                                                               std::span<const TableEntry> added) const;
   /// The policy with these contents of a table alone. Fails likewise; costs what there are entries.
   [[nodiscard]] base::Result<std::shared_ptr<const Policy>> with_table_contents(
-      TableId table, std::span<const TableEntry> entries) const;
+      TableId table, std::span<const TableEntry> entries) const {
+    return with_table_addresses(table, AddressTable::build(entries));
+  }
+  /// The same with what was built of them before. Costs nothing of that.
+  [[nodiscard]] base::Result<std::shared_ptr<const Policy>> with_table_addresses(TableId table,
+                                                                                 AddressTable addresses) const;
 
   /// About half of the changes that fit have been made: the time to make a folded() one aside.
   [[nodiscard]] bool wants_folding() const noexcept;
@@ -75,8 +81,6 @@ class Policy {
       : ruleset_(std::move(ruleset)), classifier_(ruleset_, before, std::forward<Change>(change)) {}
 
  private:
-  [[nodiscard]] base::Result<std::shared_ptr<const Policy>> with_table(TableId table, AddressTable addresses) const;
-
   Ruleset ruleset_;
   Classifier classifier_;
 };

@@ -48,27 +48,33 @@ bool holds(std::span<const Address> slots, std::uint32_t mask, const Address& ad
 }  // namespace
 
 PrefixSet PrefixSet::build(std::span<const TableEntry> entries) {
+  // By level, and in it so that of one prefix the negated entry comes first and stays.
   std::vector<TableEntry> sorted(entries.begin(), entries.end());
-  std::ranges::sort(sorted, [](const TableEntry& a, const TableEntry& b) {
-    return a.prefix != b.prefix ? a.prefix < b.prefix : a.negated > b.negated;
-  });
-  const auto same = std::ranges::unique(sorted, {}, &TableEntry::prefix);
-  sorted.erase(same.begin(), same.end());
   std::ranges::sort(sorted, [](const TableEntry& a, const TableEntry& b) {
     if (a.prefix.family != b.prefix.family) return a.prefix.family < b.prefix.family;
     if (a.prefix.length != b.prefix.length) return a.prefix.length > b.prefix.length;
-    return a.negated < b.negated;
+    const auto upper = [](const TableEntry& entry) { return base::load64(entry.prefix.address.bytes.data()); };
+    const auto lower = [](const TableEntry& entry) { return base::load64(entry.prefix.address.bytes.data() + 8); };
+    if (upper(a) != upper(b)) return upper(a) < upper(b);
+    if (lower(a) != lower(b)) return lower(a) < lower(b);
+    return a.negated > b.negated;
   });
+  const auto same = std::ranges::unique(sorted, {}, &TableEntry::prefix);
+  sorted.erase(same.begin(), same.end());
 
   PrefixSet set;
   set.size_ = sorted.size();
   for (std::size_t first = 0; first < sorted.size();) {
     std::size_t end = first + 1;
     while (end < sorted.size() && sorted[end].prefix.family == sorted[first].prefix.family &&
-           sorted[end].prefix.length == sorted[first].prefix.length && sorted[end].negated == sorted[first].negated) {
+           sorted[end].prefix.length == sorted[first].prefix.length) {
       ++end;
     }
-    set.add_level(sorted[first].prefix.family, std::span(sorted).subspan(first, end - first));
+    const std::span level = std::span(sorted).subspan(first, end - first);
+    const auto negated = std::ranges::partition(level, [](const TableEntry& entry) { return !entry.negated; });
+    const std::size_t plain = level.size() - negated.size();
+    if (plain > 0) set.add_level(level.front().prefix.family, level.first(plain));
+    if (plain < level.size()) set.add_level(level.front().prefix.family, level.subspan(plain));
     first = end;
   }
   return set;

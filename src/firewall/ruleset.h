@@ -159,8 +159,10 @@ struct Table {
   bool is_const = false;
   bool is_persist = false;
   bool has_counters = false;
-  bool is_defined = false;  ///< false: only used; then it is empty until `overload` fills it
-  std::string contents{};   ///< as pfctl would print it after the name and attributes
+  bool is_defined = false;           ///< false: only used; then it is empty until `overload` fills it
+  bool has_list = false;             ///< some contents stand in braces in the rules
+  std::string contents{};            ///< as pfctl would print it after the name and attributes
+  std::vector<std::string> files{};  ///< paths of those that contents come from
   AddressTable addresses{};
   Location where{};
 };

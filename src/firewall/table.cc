@@ -72,7 +72,7 @@ AddressTable AddressTable::folded() const {
   return build(entries());
 }
 
-bool AddressTable::contains(wire::Family family, const wire::IpAddress& address) const noexcept {
+PrefixSet::Longest AddressTable::find(wire::Family family, const wire::IpAddress& address) const noexcept {
   PrefixSet::Longest longest;
   if (base_ != nullptr) {
     longest = removed_.size() == 0 ? base_->find(family, address) : base_->find_except(family, address, removed_);
@@ -81,7 +81,7 @@ bool AddressTable::contains(wire::Family family, const wire::IpAddress& address)
     const PrefixSet::Longest added = added_.find(family, address);
     if (added.length > longest.length) longest = added;
   }
-  return longest.length >= 0 && !longest.negated;
+  return longest;
 }
 
 }  // namespace ringplane::firewall

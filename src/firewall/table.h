@@ -35,7 +35,12 @@ class AddressTable {
 
   /// In no order.
   [[nodiscard]] std::vector<TableEntry> entries() const;
-  [[nodiscard]] bool contains(wire::Family family, const wire::IpAddress& address) const noexcept;
+  [[nodiscard]] bool contains(wire::Family family, const wire::IpAddress& address) const noexcept {
+    const PrefixSet::Longest longest = find(family, address);
+    return longest.length >= 0 && !longest.negated;
+  }
+  /// The longest prefix that holds the address, which decides.
+  [[nodiscard]] PrefixSet::Longest find(wire::Family family, const wire::IpAddress& address) const noexcept;
   /// Number of different prefixes.
   [[nodiscard]] std::size_t size() const noexcept { return base_size() + added_.size() - removed_.size(); }
   /// What is shared with other tables is counted too.

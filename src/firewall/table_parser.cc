@@ -2,7 +2,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <fmt/core.h>
@@ -14,6 +13,7 @@
 #include "firewall/ruleset_draft.h"
 #include "firewall/statement_reader.h"
 #include "firewall/table_overlay.h"
+#include "firewall/table_text.h"
 #include "wire/ip_address.h"
 
 namespace ringplane::firewall {
@@ -21,10 +21,6 @@ namespace {
 
 std::string entry_text(const TableEntry& entry) {
   return (entry.negated ? "!" : "") + wire::to_string(entry.prefix);
-}
-
-bool is_blank(char c) {
-  return c == ' ' || c == '\t' || c == '\r' || c == ',';
 }
 
 }  // namespace
@@ -60,6 +56,7 @@ void StatementReader::read_table() {
       }
       --list_depth_;
       take();
+      draft_.tables[id].has_list = true;
       std::string& text = draft_.tables[id].contents;
       if (text.ends_with(" }")) {
         text.resize(text.size() - 2);  // pfctl prints neighbouring lists as one
@@ -75,43 +72,19 @@ void StatementReader::read_table() {
   }
 }
 
-/// One address, prefix or `!` prefix a word; `#` comments. Every bad line is reported.
+/// Every bad line is reported.
 void StatementReader::read_table_file(TableId table) {
   take();
   const Token path = take_text("the file's name");
-  draft_.tables[table].contents += fmt::format(" file \"{}\"", path.text);
+  Table& draft = draft_.tables[table];
+  draft.contents += fmt::format(" file \"{}\"", path.text);
   const std::uint32_t file = draft_.add_source(draft_.read_file(path.text, path.where));
-  const std::string_view text = draft_.source(file).text;
-  std::vector<TableEntry> entries;
-  std::uint32_t line = 1;
-  std::size_t line_start = 0;
-  bool negated = false;
-  for (std::size_t at = 0; at < text.size();) {
-    if (text[at] == '\n') {
-      ++line;
-      line_start = ++at;
-    } else if (is_blank(text[at])) {
-      ++at;
-    } else if (text[at] == '!') {
-      negated = true;
-      ++at;
-    } else if (text[at] == '#' || text[at] == ';') {
-      while (at < text.size() && text[at] != '\n') ++at;
-    } else {
-      const std::size_t first = at;
-      while (at < text.size() && text[at] != '\n' && text[at] != '#' && !is_blank(text[at])) ++at;
-      const std::string_view word = text.substr(first, at - first);
-      if (const auto prefix = wire::parse_prefix(word)) {
-        entries.push_back({.prefix = *prefix, .negated = negated});
-      } else {
-        draft_.report(Severity::kError,
-                      {.file = file, .line = line, .column = static_cast<std::uint32_t>(first - line_start + 1)},
-                      fmt::format("'{}' is no address or prefix", word.substr(0, 60)));
-      }
-      negated = false;
-    }
+  draft.files.push_back(draft_.source(file).name);
+  TableText read = parse_table_text(draft_.source(file).text);
+  for (const TableTextError& error : read.errors) {
+    draft_.report(Severity::kError, {.file = file, .line = error.line, .column = error.column}, error.what);
   }
-  draft_.add_entries(table, entries);
+  draft_.add_entries(table, read.entries);
 }
 
 }  // namespace ringplane::firewall

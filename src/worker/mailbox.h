@@ -34,6 +34,11 @@ struct TableAddition {
   base::RuleId flush_rule;  ///< only those of this rule; none: of every rule (flush global)
 };
 
+struct TableHost {
+  firewall::TableId table = firewall::kNoTable;
+  wire::HostAddress host;
+};
+
 /// What one worker needs to go over to a new snapshot. Owned by the control thread, which keeps it until
 /// `taken` is true, and the snapshot and paths until a later change is taken.
 struct SnapshotChange {
@@ -41,6 +46,8 @@ struct SnapshotChange {
   RulePaths* paths = nullptr;
   /// All run-time additions, by the new snapshot's table ids.
   std::vector<TableAddition> additions;
+  /// With kTables: hosts that are no run-time additions any more.
+  std::vector<TableHost> withdrawn{};
   std::atomic<bool> taken{false};
 };
 
@@ -59,8 +66,10 @@ struct ObserverChange {
   std::atomic<bool> taken{false};
 };
 
+/// kSnapshot: other rules. kTables: a snapshot of the same generation, with the same rules and paths and other contents
+/// of tables; flows stay as they are. Taken when the withdrawn additions are gone too, which takes turns.
 struct ControlMessage {
-  enum class Kind : std::uint8_t { kSnapshot, kTableAddition, kFlowDump, kObserver };
+  enum class Kind : std::uint8_t { kSnapshot, kTables, kTableAddition, kFlowDump, kObserver };
   Kind kind = Kind::kSnapshot;
   SnapshotChange* change = nullptr;
   FlowDump* dump = nullptr;

@@ -116,4 +116,20 @@ base::Result<std::unique_ptr<Snapshot>> make_snapshot(std::uint16_t generation,
   return snapshot;
 }
 
+bool have_same_rules(const firewall::Policy& one, const firewall::Policy& other) noexcept {
+  const auto same = [](const auto& a, const auto& b) {
+    return std::ranges::equal(a.pieces(), b.pieces(), [](const auto& x, const auto& y) {
+      return x.storage == y.storage && x.first == y.first && x.count == y.count && x.begin == y.begin;
+    });
+  };
+  return same(one.ruleset().rules, other.ruleset().rules) &&
+         same(one.ruleset().state_options, other.ruleset().state_options);
+}
+
+std::unique_ptr<Snapshot> with_tables_of(const Snapshot& snapshot, std::shared_ptr<const firewall::Policy> policy) {
+  auto next = std::make_unique<Snapshot>(snapshot);
+  next->policy = std::move(policy);
+  return next;
+}
+
 }  // namespace ringplane::worker

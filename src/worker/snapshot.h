@@ -43,4 +43,11 @@ struct Snapshot {
                                                                     std::uint32_t states_per_worker,
                                                                     std::uint32_t worker_count);
 
+/// Whether with_tables_of() fits: the policies share their rules and state options, number by number.
+[[nodiscard]] bool have_same_rules(const firewall::Policy& one, const firewall::Policy& other) noexcept;
+/// The same with a policy that differs in what tables hold, not in its rules: of the same generation, so that flows
+/// stay as they are and go on under their RulePaths. Costs nothing of what there are rules.
+[[nodiscard]] std::unique_ptr<Snapshot> with_tables_of(const Snapshot& snapshot,
+                                                       std::shared_ptr<const firewall::Policy> policy);
+
 }  // namespace ringplane::worker

@@ -156,6 +156,11 @@ class TestRig {
       mailboxes_[i]->wake_up.notify();
     }
   }
+  /// A message of the control thread's.
+  void post(std::size_t to, const ControlMessage& message) {
+    static_cast<void>(mailboxes_[to]->from_control.push(message));
+    mailboxes_[to]->wake_up.notify();
+  }
   /// Whether every worker has gone over to the rules of the last reload().
   [[nodiscard]] bool reloaded() const {
     return std::ranges::all_of(changes_,

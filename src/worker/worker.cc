@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <ctime>
 #include <expected>
@@ -45,6 +46,7 @@ constexpr std::uint32_t kMailboxBurst = frame::Burst::kCapacity;
 /// Flows that one turn looks at for each of its background duties: small enough that no packet waits for them.
 constexpr std::uint32_t kExpiryBudget = 64;
 constexpr std::uint32_t kSliceFlows = 64;
+constexpr std::size_t kSliceHosts = 256;
 constexpr std::uint32_t kLogSlots = 4096;
 constexpr std::uint32_t kOverloadSlots = 1024;
 /// Longest sleep: timers must go on without traffic.
@@ -136,6 +138,11 @@ bool Worker::read_control(std::uint64_t now_ns) {
         tables_.rechecking = true;
         recheck_cursor_ = 0;
         break;
+      case ControlMessage::Kind::kTables:
+        tables_.snapshot = message.change->snapshot;
+        withdrawing_ = message.change;
+        withdrawn_ = 0;
+        break;
       case ControlMessage::Kind::kTableAddition:
         if (tables_.overlay->insert(message.addition.table, message.addition.host) ==
             firewall::TableOverlay::Inserted::kFull) {
@@ -152,6 +159,10 @@ bool Worker::read_control(std::uint64_t now_ns) {
         message.observer->taken.store(true, std::memory_order_release);
         break;
     }
+  }
+  if (withdrawing_ != nullptr) {
+    any = true;
+    withdraw_slice();
   }
   if (dump_ != nullptr) {
     any = true;
@@ -174,6 +185,15 @@ void Worker::take_snapshot(SnapshotChange& change) {
     }
   }
   change.taken.store(true, std::memory_order_release);
+}
+
+void Worker::withdraw_slice() {
+  const auto& hosts = withdrawing_->withdrawn;
+  const std::size_t end = std::min(hosts.size(), withdrawn_ + kSliceHosts);
+  for (; withdrawn_ < end; ++withdrawn_) (void)tables_.overlay->erase(hosts[withdrawn_].table, hosts[withdrawn_].host);
+  if (withdrawn_ < hosts.size()) return;
+  // The control thread frees it from here on.
+  std::exchange(withdrawing_, nullptr)->taken.store(true, std::memory_order_release);
 }
 
 bool Worker::read_peers(std::uint64_t now_ns) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -23,6 +24,7 @@
 #include "worker/mailbox.h"
 #include "worker/packet_burst.h"
 #include "worker/pipeline.h"
+#include "worker/snapshot.h"
 #include "worker/worker_counters.h"
 #include "worker/worker_tables.h"
 
@@ -56,6 +58,8 @@ class Worker {
 
   /// With WorkerOptions::flow_memory, before the first turn: the flows that lie there are the worker's from now on.
   void take_over(std::uint64_t now_ns);
+  /// Before the first turn: a snapshot as with ControlMessage::Kind::kTables.
+  void adopt_tables(const Snapshot& snapshot) noexcept { tables_.snapshot = &snapshot; }
   /// Before the first turn.
   void attach(base::PortId port, std::unique_ptr<port::Queue> queue);
   void set_observer(BurstObserver* observer) noexcept { pipeline_.set_observer(observer); }
@@ -85,6 +89,7 @@ class Worker {
   bool receive(std::uint64_t now_ns);
   bool keep_time(std::uint64_t now_ns);
   void take_snapshot(SnapshotChange& change);
+  void withdraw_slice();
   void sleep();
 
   frame::FramePool& pool_;
@@ -96,6 +101,8 @@ class Worker {
   std::uint32_t spin_turns_;
   std::uint32_t idle_turns_ = 0;
   std::uint32_t nap_us_ = 1;  ///< the next one
+  SnapshotChange* withdrawing_ = nullptr;
+  std::size_t withdrawn_ = 0;  ///< of its hosts
   FlowDump* dump_ = nullptr;
   std::uint32_t dump_cursor_ = 0;
   std::uint32_t recheck_cursor_ = 0;

@@ -1,0 +1,170 @@
+// /v1/tables: the tables of the running rules, asked about and changed (docs/reference/tables.md). Lists are read here,
+// and every error in them named, before the data process hears of anything (table_desk.h).
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include "api/message.h"
+#include "base/memory_file.h"
+#include "base/result.h"
+#include "control/channel.h"
+#include "control/control_process.h"
+#include "control/show.h"
+#include "control/table_file.h"
+#include "control/table_journal.h"
+#include "firewall/prefix_set.h"
+#include "firewall/table_text.h"
+
+namespace ringplane::control {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kMostErrorsNamed = 1'000;
+
+/// What a request wants to do with a table.
+struct TableRequest {
+  std::vector<firewall::TableEntry> entries;
+  bool save = false;
+};
+
+/// The errors of a list, as they come.
+class ListErrors {
+ public:
+  void add(const std::string& place, const std::string& what) {
+    if (++count_ <= kMostErrorsNamed) text_ += fmt::format("\n{}: {}", place, what);
+  }
+  [[nodiscard]] bool any() const noexcept { return count_ != 0; }
+  [[nodiscard]] std::string text() const {
+    std::string all =
+        fmt::format("nothing was changed: {} error{} in the list{}", count_, count_ == 1 ? "" : "s", text_);
+    if (count_ > kMostErrorsNamed) all += fmt::format("\nand {} more", count_ - kMostErrorsNamed);
+    return all;
+  }
+
+ private:
+  std::size_t count_ = 0;
+  std::string text_;
+};
+
+base::Result<TableRequest> read_text(const api::Request& request) {
+  TableRequest wanted{.entries = {}, .save = request.query_or("save", "false") == "true"};
+  firewall::TableText text = firewall::parse_table_text(request.body);
+  ListErrors errors;
+  for (const firewall::TableTextError& error : text.errors) errors.add(fmt::format("line {}", error.line), error.what);
+  if (errors.any()) return base::fail(errors.text(), base::ErrorKind::kBadConfiguration);
+  wanted.entries = std::move(text.entries);
+  return wanted;
+}
+
+base::Result<TableRequest> read_json(const api::Request& request) {
+  const auto body = request.json();
+  if (!body) return std::unexpected(body.error());
+  for (const auto& [key, value] : body->items()) {
+    const bool fits = (key == "entries" && value.is_array()) || (key == "save" && value.is_boolean());
+    if (!fits) return base::fail(R"(the body must be {"entries": ["192.0.2.1", ...], "save": false})");
+  }
+  TableRequest wanted{.entries = {}, .save = body->value("save", false)};
+  ListErrors errors;
+  std::size_t number = 0;
+  for (const auto& each : body->value("entries", nlohmann::json::array())) {
+    const std::string place = fmt::format("entry {}", ++number);
+    if (!each.is_string()) {
+      errors.add(place, "it is no string");
+      continue;
+    }
+    const firewall::TableText read = firewall::parse_table_text(each.get<std::string>());
+    for (const firewall::TableTextError& error : read.errors) errors.add(place, error.what);
+    if (read.errors.empty() && read.entries.empty()) errors.add(place, "it is empty");
+    wanted.entries.insert(wanted.entries.end(), read.entries.begin(), read.entries.end());
+  }
+  if (errors.any()) return base::fail(errors.text(), base::ErrorKind::kBadConfiguration);
+  return wanted;
+}
+
+api::Response response_to(const base::Result<Json>& answer) {
+  if (!answer) return api::error_response(api::status::kUnavailable, answer.error().message);
+  if (!answer->is_object() || !answer->contains("error")) return api::json_response(*answer);
+  return api::error_response(answer->value("status", api::status::kFailed), (*answer)["error"].get<std::string>());
+}
+
+}  // namespace
+
+base::Result<Json> ControlProcess::ask_tables(const nlohmann::json& question, const std::string& held_as, int held) {
+  if (!link_) return base::fail("no data process lives: see the daemon's messages, then send SIGHUP");
+  Message message{.kind = MessageKind::kTable,
+                  .body = question.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+                  .holdings = {}};
+  if (held >= 0) {
+    if (auto added = message.holdings.add_duplicate(held_as, held); !added) return std::unexpected(added.error());
+  }
+  const auto reply = link_->call(message);
+  if (!reply) return std::unexpected(reply.error());
+  Json answer = Json::parse(reply->body, nullptr, false);
+  if (answer.is_discarded()) return base::fail("the data process's answer makes no sense");
+  return answer;
+}
+
+base::Result<void> ControlProcess::save_table(const std::string& table, const std::string& path) {
+  const auto file = base::make_growing_file("what the table holds");
+  if (!file) return std::unexpected(file.error());
+  const auto written = ask_tables({{"op", "contents"}, {"table", table}}, "contents", file->get());
+  if (!written) return std::unexpected(written.error());
+  if (written->contains("error")) return base::fail((*written)["error"].get<std::string>());
+  const auto bytes = base::read_memory_file(file->get());
+  if (!bytes) return std::unexpected(bytes.error());
+  const auto entries = unpacked_entries(*bytes);
+  if (!entries) return std::unexpected(entries.error());
+  return write_table_file(path, *entries);
+}
+
+api::Response ControlProcess::change_table(const api::Request& request, const std::string& op) {
+  const auto wanted = request.content_type == "text/plain" ? read_text(request) : read_json(request);
+  if (!wanted) {
+    const bool is_list = wanted.error().kind == base::ErrorKind::kBadConfiguration;
+    return api::error_response(is_list ? api::status::kUnprocessable : api::status::kBadRequest,
+                               wanted.error().message);
+  }
+  const std::string& table = request.names.at("table");
+  if (op == "flush" && !wanted->entries.empty())
+    return api::error_response(api::status::kBadRequest, "flush takes no addresses: delete does");
+  const auto packed = base::make_text_file(packed_entries(wanted->entries), "the addresses");
+  if (!packed) return api::error_response(packed.error());
+  auto answer = ask_tables({{"op", op}, {"table", table}, {"save", wanted->save}}, "entries", packed->get());
+  if (answer && !answer->contains("error")) {
+    const std::string path = (*answer)["file"];
+    answer->erase("file");
+    (*answer)["saved"] = wanted->save;
+    if (const auto saved = wanted->save ? save_table(table, path) : base::Result<void>(); !saved) {
+      return api::error_response(api::status::kFailed,
+                                 "table <" + table + "> is changed, but not saved: " + saved.error().message);
+    }
+  }
+  return response_to(answer);
+}
+
+api::Response ControlProcess::list_tables() {
+  return response_to(ask_tables({{"op", "list"}}));
+}
+
+api::Response ControlProcess::show_table(const api::Request& request) {
+  const auto limit = request.number_or("limit", kUsualLimit, kMaxListed);
+  if (!limit) return api::error_response(api::status::kBadRequest, limit.error().message);
+  const auto offset = request.number_or("offset", 0, UINT32_MAX);
+  if (!offset) return api::error_response(api::status::kBadRequest, offset.error().message);
+  return response_to(
+      ask_tables({{"op", "show"}, {"table", request.names.at("table")}, {"limit", *limit}, {"offset", *offset}}));
+}
+
+api::Response ControlProcess::test_table(const api::Request& request) {
+  return response_to(
+      ask_tables({{"op", "test"}, {"table", request.names.at("table")}, {"address", request.query_or("address", "")}}));
+}
+
+}  // namespace ringplane::control
