@@ -29,7 +29,7 @@ def example_config(lab):
         text = file.read()
     socket_line, log_line = 'socket = "/run/ringplane/ringplane.sock"', 'file = "-"'
     assert socket_line in text and log_line in text
-    return text.replace(socket_line, f'socket = "{lab.path("control.sock")}"').replace(
+    return text.replace(socket_line, f'socket = "{lab.path("control.sock")}"\nstate = "{lab.path("state")}"').replace(
         log_line, f'file = "{lab.path("eve.json")}"')
 
 

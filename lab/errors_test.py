@@ -72,7 +72,12 @@ class Errors(LabTest):
 
     def test_interface_taken_by_another_xdp_program(self):
         first = self.start_firewall()
-        other = config_text(self.lab.folder).replace("control.sock", "other.sock")
+        other = config_text(self.lab.folder).replace("control.sock", "other.sock").replace("/state", "/other-state")
+        # Without its locks an instance is like any program that has attached something.
+        ours = f"interface-{os.stat(f'/run/netns/{self.firewall_space.name}').st_ino}-"
+        for name in os.listdir("/run/ringplane"):
+            if name.startswith(ours):
+                os.unlink(os.path.join("/run/ringplane", name))
         program = self.lab.firewall.start(program_path(), "run", "-c", self.lab.write("other.toml", other))
         self.assertEqual(program.wait(), 1)
         self.assertEqual(len(program.output().splitlines()), 1)

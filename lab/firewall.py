@@ -30,6 +30,7 @@ count = {workers}
 {log.replace("EVE", os.path.join(folder, "eve.json"))}
 [control]
 socket = "{folder}/control.sock"
+state = "{folder}/state"
 {extra}
 """
 

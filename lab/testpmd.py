@@ -155,6 +155,7 @@ ports = ["lan", "wan"]
 count = {workers}
 [control]
 socket = "{self.folder}/control.sock"
+state = "{self.folder}/state"
 {extra}
 """
 

@@ -17,7 +17,7 @@ PROGRAM = ""
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "bridge"
 FINE, FAILED, USAGE, INCOMPLETE, BAD_CONFIGURATION = 0, 1, 2, 3, 78
-COMMANDS = ["run", "check", "explain", "test", "replay", "show", "import"]
+COMMANDS = ["run", "check", "explain", "test", "replay", "show", "apply", "confirm", "rollback", "history", "import"]
 WEB = "in on lan proto tcp from 10.9.0.1 port 40000 to 10.9.0.2 port 80 flags S"
 SSH = "in on lan proto tcp from 10.9.0.1 port 40000 to 10.9.0.2 port 22 flags S"
 
@@ -61,7 +61,7 @@ class Help(Case):
             self.assertIn("--help", self.exits(FINE, command, "--help").stdout)
 
     def test_what_prints_data_has_json(self):
-        for command in ("check", "explain", "test", "replay", "show"):
+        for command in ("check", "explain", "test", "replay", "show", "apply", "confirm", "rollback", "history"):
             self.assertIn("--json", self.exits(FINE, command, "--help").stdout)
 
     def test_the_version(self):
@@ -71,7 +71,8 @@ class Help(Case):
         for words in ([], ["dance"], ["check", "--nonsense"], ["check"], ["explain", "-f", EXAMPLE / "pf.conf"],
                       ["show", "weather"], ["replay"], ["run"], ["import"], ["test", "-f", EXAMPLE / "pf.conf"],
                       ["check", "-f", EXAMPLE / "pf.conf", "-c", EXAMPLE / "ringplane.toml"],
-                      ["show", "flows", "--limit", "many"]):
+                      ["show", "flows", "--limit", "many"], ["rollback", "first"], ["rollback", "0"], ["history", "-1"],
+                      ["apply", "--confirm", "soon"]):
             with self.subTest(words=words):
                 self.exits(USAGE, *words)
 
@@ -243,6 +244,21 @@ class Test(Case):
         self.assertEqual((report["tests"], report["failed"]), (3, 2))
         self.assertEqual([each["line"] for each in report["failures"]], [1, 2])
 
+    def test_check_runs_those_that_the_configuration_names(self):
+        config = 'rules = "pf.conf"\ntests = ["tests.pf"]\n' + "".join(
+            f'[[port]]\nname = "{name}"\ninterface = "{name}0"\n' for name in ("lan", "wan")
+        ) + '[[bridge]]\nports = ["lan", "wan"]\n'
+        path = self.write("ringplane.toml", config)
+        self.write("pf.conf", 'block in on lan proto tcp to port 22 label "ssh"\npass in on lan proto tcp to port 80\n')
+        self.write("tests.pf", f'{WEB} expect pass\n{SSH} expect block by "ssh"\n')
+        self.assertIn("2 tests hold", self.exits(FINE, "check", "-c", path).stdout)
+        self.write("tests.pf", f"{WEB} expect block\n{SSH} expect pass\n")
+        said = self.exits(BAD_CONFIGURATION, "check", "-c", path).stderr
+        self.assertIn("tests.pf:1: expected block", said)
+        self.assertIn("tests.pf:2: expected pass", said)
+        report = json.loads(self.exits(BAD_CONFIGURATION, "check", "--json", "-c", path).stdout)
+        self.assertEqual((report["ok"], report["tests"], len(report["test_failures"])), (False, 2, 2))
+
     def test_files_that_are_no_tests(self):
         self.exits(FAILED, "test", "-f", EXAMPLE / "pf.conf", self.write("empty.pf", "# nothing\n"))
         self.exits(USAGE, "test", "-f", EXAMPLE / "pf.conf", self.folder / "absent.pf")
@@ -314,6 +330,8 @@ class Show(Case):
         for what in ("ports", "rules", "flows", "drops", "workers", "memory"):
             error = self.exits(FAILED, "show", what, "--socket", self.folder / "none.sock").stderr
             self.assertIn("none.sock", error)
+        for words in (["apply"], ["apply", "--confirm", "60s"], ["confirm"], ["rollback", "3"], ["history"], ["history", "2"]):
+            self.assertIn("none.sock", self.exits(FAILED, *words, "--socket", self.folder / "none.sock").stderr)
 
     def test_a_socket_path_that_no_socket_can_have(self):
         self.exits(FAILED, "show", "ports", "--socket", "/tmp/" + "x" * 200)

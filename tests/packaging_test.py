@@ -190,7 +190,7 @@ class Debian(Folder):
         (self.folder / "pf.conf").write_text("pass\n")
         config.write_text('rules = "pf.conf"\n[[port]]\nname = "a"\ninterface = "dpdk:net_nonsense0"\n[[port]]\nname = "b"\n'
                           'interface = "dpdk:net_null0"\n[[bridge]]\nports = ["a", "b"]\n'
-                          f'[control]\nsocket = "{self.folder}/control.sock"\n')
+                          f'[control]\nsocket = "{self.folder}/control.sock"\nstate = "{self.folder}/state"\n')
         said = run(self.root / "usr/bin/ringplane", "run", "-c", config, check=False)
         self.assertIn("dpdk:net_nonsense0 cannot be opened", said.stderr, "the library was found and loaded")
         self.assertEqual(said.returncode, 78)

@@ -23,6 +23,11 @@ class Holdings {
   [[nodiscard]] int find(const std::string& name) const noexcept;
   /// A duplicate of it for the caller. Fails with a sentence if there is none.
   [[nodiscard]] Result<FileDescriptor> duplicate(const std::string& name) const;
+  /// The descriptor of that name, which is not here any more; none: not valid.
+  [[nodiscard]] FileDescriptor take(const std::string& name) {
+    auto node = held_.extract(name);
+    return node.empty() ? FileDescriptor() : std::move(node.mapped());
+  }
   void remove(const std::string& name) { held_.erase(name); }
   [[nodiscard]] const std::map<std::string, FileDescriptor>& all() const noexcept { return held_; }
 

@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <CLI/App.hpp>
 #include <nlohmann/json.hpp>
@@ -8,6 +9,8 @@
 #include "cli/commands.h"
 #include "cli/rules_source.h"
 #include "firewall/diagnostic.h"
+#include "firewall/parser.h"
+#include "firewall/rule_tests.h"
 #include "firewall/ruleset.h"
 
 namespace ringplane::cli {
@@ -33,18 +36,28 @@ int check(const RulesSource& source, bool json, bool verbose) {
   const auto loaded = load_rules(source);
   if (!loaded) return kExitUsage;
   const firewall::Ruleset& ruleset = loaded->parsed.ruleset;
+  firewall::TestReport tests;
+  firewall::DiskFiles disk;
+  for (const std::string& path : loaded->ok() ? loaded->tests : std::vector<std::string>()) {
+    firewall::run_test_file(ruleset, path, disk, tests);
+  }
+  const std::vector<std::string> failures = firewall::errors_of(tests);
+  const bool fine = loaded->ok() && failures.empty();
   if (json) {
-    nlohmann::ordered_json report{
-        {"ok", loaded->ok()}, {"rules", ruleset.rules.size()}, {"tables", ruleset.tables.size()}};
+    nlohmann::ordered_json report{{"ok", fine}, {"rules", ruleset.rules.size()}, {"tables", ruleset.tables.size()}};
     report["diagnostics"] = nlohmann::ordered_json::array();
     for (const auto& diagnostic : loaded->diagnostics) report["diagnostics"].push_back(to_json(diagnostic));
+    report["tests"] = tests.run;
+    report["test_failures"] = failures;
     std::printf("%s\n", report.dump(2).c_str());
   } else {
     print_diagnostics(loaded->diagnostics);
     if (loaded->ok() && verbose) print_rules(ruleset);
-    if (loaded->ok()) std::printf("fine: %zu rules, %zu tables\n", ruleset.rules.size(), ruleset.tables.size());
+    for (const std::string& failure : failures) std::fprintf(stderr, "%s\n", failure.c_str());
+    const std::string held = tests.run == 0 ? "" : ", " + std::to_string(tests.run) + " tests hold";
+    if (fine) std::printf("fine: %zu rules, %zu tables%s\n", ruleset.rules.size(), ruleset.tables.size(), held.c_str());
   }
-  return loaded->ok() ? kExitFine : kExitBadConfiguration;
+  return fine ? kExitFine : kExitBadConfiguration;
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ std::optional<LoadedRules> load_rules(const RulesSource& source) {
     control::ConfigResult config = control::read_config(source.config_path);
     environment = control::environment_of(config.config);
     rules_path = config.config.rules_path;
+    loaded.tests = std::move(config.config.tests);
     loaded.diagnostics = std::move(config.diagnostics);
   }
   for (const std::string& macro : source.macros) {

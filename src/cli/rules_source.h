@@ -24,6 +24,7 @@ void add_rules_options(CLI::App& command, RulesSource& source);
 
 struct LoadedRules {
   firewall::ParseResult parsed;
+  std::vector<std::string> tests;  ///< files that the configuration names
   /// Of the configuration file and the rules together.
   std::vector<firewall::Diagnostic> diagnostics;
   [[nodiscard]] bool ok() const noexcept;

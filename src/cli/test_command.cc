@@ -1,76 +1,46 @@
 #include <cstdio>
-#include <fstream>
-#include <ios>
 #include <memory>
-#include <optional>
-#include <sstream>
 #include <string>
-#include <vector>
 
 #include <CLI/App.hpp>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/rules_source.h"
-#include "firewall/explain.h"
-#include "firewall/ruleset.h"
+#include "firewall/parser.h"
+#include "firewall/rule_tests.h"
 
 namespace ringplane::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Failure {
-  const firewall::PacketLine* line;
-  std::string why;
-};
-
-std::optional<firewall::TestFile> read_tests(const std::string& path, const firewall::Ruleset& ruleset) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (file) text << file.rdbuf();
-  if (!file) {
-    std::fprintf(stderr, "ringplane: cannot read the tests %s\n", path.c_str());
-    return std::nullopt;
-  }
-  return firewall::parse_test_file({.name = path, .text = text.str()}, ruleset);
-}
-
 int test(const RulesSource& source, const std::string& path, bool json) {
   const auto loaded = load_rules(source);
   if (!loaded) return kExitUsage;
   print_diagnostics(loaded->diagnostics);
   if (!loaded->ok()) return kExitBadConfiguration;
-  const firewall::Ruleset& ruleset = loaded->parsed.ruleset;
-  const auto tests = read_tests(path, ruleset);
-  if (!tests) return kExitUsage;
-  print_diagnostics(tests->diagnostics);
-  if (!tests->diagnostics.empty()) return kExitBadConfiguration;
-  std::vector<Failure> failures;
-  for (const firewall::PacketLine& line : tests->lines) {
-    std::string why;
-    if (!firewall::expectation_holds(ruleset, line, firewall::explain(ruleset, line), &why))
-      failures.push_back({&line, why});
+  firewall::DiskFiles disk;
+  firewall::TestReport tests;
+  firewall::run_test_file(loaded->parsed.ruleset, path, disk, tests);
+  for (const auto* sentences : {&tests.unread, &tests.empty}) {
+    for (const std::string& sentence : *sentences) std::fprintf(stderr, "ringplane: %s\n", sentence.c_str());
   }
+  if (!tests.unread.empty()) return kExitUsage;
+  print_diagnostics(tests.diagnostics);
+  if (!tests.diagnostics.empty()) return kExitBadConfiguration;
   if (json) {
-    Json report{{"tests", tests->lines.size()}, {"failed", failures.size()}, {"failures", Json::array()}};
-    for (const Failure& failure : failures) {
+    Json report{{"tests", tests.run}, {"failed", tests.failures.size()}, {"failures", Json::array()}};
+    for (const firewall::FailedTest& failure : tests.failures) {
       report["failures"].push_back(
-          {{"file", path}, {"line", failure.line->line}, {"packet", failure.line->text}, {"why", failure.why}});
+          {{"file", failure.file}, {"line", failure.line}, {"packet", failure.packet}, {"why", failure.why}});
     }
     std::printf("%s\n", report.dump(2).c_str());
   } else {
-    for (const Failure& failure : failures) {
-      std::printf("%s:%u: %s\n  %s\n", path.c_str(), failure.line->line, failure.why.c_str(),
-                  failure.line->text.c_str());
-    }
-    std::printf("%zu of %zu tests hold\n", tests->lines.size() - failures.size(), tests->lines.size());
+    for (const firewall::FailedTest& failure : tests.failures) std::printf("%s\n", firewall::render(failure).c_str());
+    std::printf("%zu of %zu tests hold\n", tests.run - tests.failures.size(), tests.run);
   }
-  if (tests->lines.empty()) {
-    std::fprintf(stderr, "ringplane: %s holds no test\n", path.c_str());
-    return kExitFailed;
-  }
-  return failures.empty() ? kExitFine : kExitFailed;
+  return tests.ok() ? kExitFine : kExitFailed;
 }
 
 }  // namespace

@@ -16,16 +16,17 @@ namespace ringplane::control {
 enum class MessageKind : std::uint32_t {
   kStart,      ///< a StartOrder, with all holdings: get ready, but touch nothing that another may be using
   kGo,         ///< the other is dead: take over; the answer is what was found (JSON). With holdings as for kOutlets
-  kRules,      ///< with a holding "rules" (rule_files.h): go over to them
+  kRules,      ///< with a holding "rules" (rule_files.h): go over to them; others are as with kKeep
   kAsk,        ///< a line as for `ringplane show`; the answer is JSON
   kTapped,     ///< with the number of a tap (taps.h): what it has seen since, in its own form
   kLeave,      ///< end between two bursts and leave everything as it is, for another to take over
   kStop,       ///< end, all frames home; the answer is how many are missing
   kSurrender,  ///< give a new control process all you hold; the answer is the StartOrder
+  kOutlets,    ///< with holdings "log" or "ipfix" (outlets.h): write into them from now on
+  kTable,      ///< a question about tables, or a change of one (table_desk.h); the answer is JSON
+  kKeep,       ///< holdings about the rules (rulebook.h): keep them for who surrenders them later
   kDone,
-  kFailed,   ///< body: an error kind as a digit, then the sentence
-  kOutlets,  ///< with holdings "log" or "ipfix" (outlets.h): write into them from now on
-  kTable,    ///< a question about tables, or a change of one (table_desk.h); the answer is JSON
+  kFailed,  ///< body: an error kind as a digit, then the sentence
 };
 
 struct Message {

@@ -296,6 +296,8 @@ void read_control(Section& section, Config& config, Errors& errors) {
   ControlConfig& control = config.control;
   std::string http;
   section.text("socket", control.socket);
+  section.text("state", control.state);
+  section.number("versions", control.versions, 2, 1'000);
   section.text("group", control.group);
   section.text("http", http);
   section.text("token_file", control.token_file);
@@ -367,6 +369,7 @@ void read_root(const toml::table& table, Config& config, Errors& errors) {
     });
   };
   root.text("rules", config.rules_path);
+  root.texts("tests", config.tests);
   sections("port", read_port);
   sections("bridge", read_bridge);
   read_resources(root, config, errors);
@@ -377,6 +380,12 @@ void read_root(const toml::table& table, Config& config, Errors& errors) {
     errors.add(table, "there is no [[bridge]], so no packet would go anywhere");
   if (config.ports.size() > base::kMaxPorts)
     errors.add(table, "more than " + std::to_string(base::kMaxPorts) + " ports");
+}
+
+/// Against the folder of `config_path`; "" stays.
+void resolve(std::string& path, const std::string& config_path) {
+  if (path.empty() || std::filesystem::path(path).is_absolute()) return;
+  path = (std::filesystem::path(config_path).parent_path() / path).string();
 }
 
 }  // namespace
@@ -391,10 +400,10 @@ ConfigResult parse_config(const std::string& text, const std::string& path) {
   } catch (const toml::parse_error& error) {
     errors.add(error.source().begin, std::string(error.description()));
   }
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  for (std::string* named : {&result.config.rules_path, &result.config.control.token_file}) {
-    if (!named->empty() && std::filesystem::path(*named).is_relative()) *named = (folder / *named).string();
-  }
+  resolve(result.config.rules_path, path);
+  resolve(result.config.control.token_file, path);
+  resolve(result.config.control.state, path);
+  for (std::string& tests : result.config.tests) resolve(tests, path);
   result.diagnostics = std::move(errors.list);
   return result;
 }

@@ -86,8 +86,10 @@ struct ControlConfig {
   std::string group = "ringplane";  ///< may use it, if there is such a group
   std::uint16_t http_port = 0;      ///< of `http`, on loopback; 0: none
   bool http_over_ipv6 = false;
-  std::string token_file;    ///< with http: the word that a request must bring
-  bool http_writes = false;  ///< what comes in there may change something
+  std::string token_file;                    ///< with http: the word that a request must bring
+  bool http_writes = false;                  ///< what comes in there may change something
+  std::string state = "/var/lib/ringplane";  ///< folder of what outlives a restart: the rules of the past
+  std::uint32_t versions = 20;               ///< of the rules that are kept there
 };
 
 struct RepliesConfig {
@@ -95,9 +97,10 @@ struct RepliesConfig {
 };
 
 struct Config {
-  std::string path;        ///< of the file it was read from
-  std::string text;        ///< of that file
-  std::string rules_path;  ///< of pf.conf, relative paths resolved against `path`
+  std::string path;                ///< of the file it was read from
+  std::string text;                ///< of that file
+  std::string rules_path;          ///< of pf.conf, relative paths resolved against `path`
+  std::vector<std::string> tests;  ///< files of tests that rules must pass before they are taken; likewise
   std::vector<PortConfig> ports;
   std::vector<BridgeConfig> bridges;
   WorkersConfig workers;

@@ -44,7 +44,7 @@ TEST(Config, TheLeastThereIsHasDefaultsForTheRest) {
 
 TEST(Config, ReadsEveryKey) {
   const ConfigResult result = parse_config(
-      "rules = \"/rules\"\n"
+      "rules = \"/rules\"\ntests = [\"a.tests\", \"/b.tests\"]\n"
       "[[port]]\nname = \"lan\"\ninterface = \"eth1\"\nmode = \"generic\"\nzero_copy = false\n"
       "addresses = [\"192.0.2.1/24\", \"2001:db8::1/64\"]\ngroups = [\"inside\"]\n"
       "[port.kernel]\ntcp = [22]\nudp = [53, 123]\nicmp = false\nall = true\n"
@@ -56,8 +56,8 @@ TEST(Config, ReadsEveryKey) {
       "[log]\nfile = \"-\"\nper_second = 9\nrotate_bytes = 11\nrotate_keep = 12\nflows = true\n"
       "[ipfix]\ncollector = \"[::1]:4739\"\ndomain = 13\ntemplate_seconds = 14\n"
       "[replies]\nper_second = 10\n"
-      "[control]\nsocket = \"/tmp/s\"\n",
-      "x.toml");
+      "[control]\nsocket = \"/tmp/s\"\nstate = \"state\"\nversions = 11\n",
+      "/etc/x.toml");
   ASSERT_TRUE(result.ok());
   const Config& config = result.config;
   const PortConfig& lan = config.ports[0];
@@ -83,6 +83,9 @@ TEST(Config, ReadsEveryKey) {
   EXPECT_EQ(config.ipfix.template_seconds, 14U);
   EXPECT_EQ(config.replies.per_second, 10U);
   EXPECT_EQ(config.control.socket, "/tmp/s");
+  EXPECT_EQ(config.control.state, "/etc/state") << "relative to the file";
+  EXPECT_EQ(config.control.versions, 11U);
+  EXPECT_EQ(config.tests, (std::vector<std::string>{"/etc/a.tests", "/b.tests"}));
 }
 
 TEST(Config, ReportsEveryErrorWithItsPlace) {

@@ -36,7 +36,10 @@
 #include "control/estate.h"
 #include "control/log_outlet.h"
 #include "control/outlets.h"
+#include "control/reservations.h"
 #include "control/rule_files.h"
+#include "control/rule_version.h"
+#include "control/rulebook.h"
 #include "firewall/diagnostic.h"
 #include "firewall/parser.h"
 #include "firewall/policy.h"
@@ -57,21 +60,6 @@ void rest_if_out_of_descriptors(int any) {
 
 }  // namespace
 
-base::Result<Rules> read_rules(const Config& config) {
-  RecordedFiles files;
-  firewall::Environment environment = environment_of(config);
-  environment.files = &files;
-  firewall::ParseResult parsed = firewall::parse_file(config.rules_path, environment);
-  if (parsed.ok()) {
-    for (const auto& warning : parsed.diagnostics) spdlog::warn("{}", firewall::render(warning));
-  }
-  auto policy = firewall::Policy::create(std::move(parsed));
-  if (!policy) return std::unexpected(std::move(policy.error()));
-  auto packed = files.pack();
-  if (!packed) return std::unexpected(std::move(packed.error()));
-  return Rules{std::move(*policy), std::move(*packed)};
-}
-
 Program Program::running() {
   std::error_code ignored;
   Program program{.path = std::filesystem::read_symlink("/proc/self/exe", ignored).string(), .words = {}};
@@ -91,11 +79,12 @@ bool Deaths::note(std::uint64_t now_ns) {
   return recent_.size() >= kMost;
 }
 
-ControlProcess::ControlProcess(Config config, Estate estate, DataLink link, base::FileDescriptor signals)
+ControlProcess::ControlProcess(Config config, Estate estate, DataLink link, Rulebook book, base::FileDescriptor signals)
     : config_(std::move(config)),
       outlets_(config_),
       estate_(std::move(estate)),
       link_(std::move(link)),
+      book_(std::move(book)),
       signals_(std::move(signals)) {
   add_routes();
 }
@@ -115,30 +104,35 @@ int ControlProcess::run() {
   service_notice_.stopping();
   return stop();
 }
-bool ControlProcess::reload() {
-  auto rules = read_rules(config_);
-  if (!rules) {
-    spdlog::error("the rules stay as they are, since the new ones have errors:\n{}", rules.error().message);
-    return false;
-  }
-  const firewall::Limits& limits = rules->policy->options().limits;
-  if (limits.states_set && limits.states != estate_.order.flow_limit) {
-    spdlog::warn("set limit states takes effect at the next start; until then there is room for {} flows",
-                 estate_.order.flow_limit);
-  }
-  if (!link_ && !revive()) return false;
-  Message message{.kind = MessageKind::kRules, .body = {}, .holdings = {}};
-  auto added = message.holdings.add_duplicate("rules", rules->packed.get());
-  const auto reloaded = added ? link_->call(message) : base::Result<Message>(std::unexpected(added.error()));
-  if (!reloaded) {
-    spdlog::error("the rules stay as they are: {}", reloaded.error().message);
-    return false;
-  }
-  estate_.holdings.add("rules", std::move(rules->packed));
+
+void ControlProcess::start_with(RuleVersion version) {
+  book_.started(std::move(version), *this);
+}
+
+void ControlProcess::come_with(const base::Result<RuleVersion>& on_disk) {
+  note_holder(estate_.holdings, config_);
+  book_.found(estate_.holdings, *this);
+  if (!on_disk || book_.wants(*on_disk)) (void)book_.apply({.by = "start"});
+}
+
+base::Result<std::string> ControlProcess::go_over(base::Holdings rules) {
+  if (!link_ && !revive()) return base::fail("no data process can be started: see the daemon's messages");
+  Message message{.kind = MessageKind::kRules, .body = {}, .holdings = std::move(rules)};
+  auto done = link_->call(message);
+  if (!done) return std::unexpected(std::move(done.error()));
+  replace_rules(estate_, std::move(message.holdings));
   dismiss_standby();  // it has the old ones
   prepare_standby();
-  spdlog::info("reloaded: {} rules, generation {}", rules->policy->rule_count(), reloaded->body);
-  return true;
+  return std::move(done->body);
+}
+
+base::Result<void> ControlProcess::keep(base::Holdings known) {
+  Message message{.kind = MessageKind::kKeep, .body = {}, .holdings = std::move(known)};
+  if (link_) {
+    if (auto done = link_->call(message); !done) return std::unexpected(std::move(done.error()));
+  }
+  replace_rules(estate_, std::move(message.holdings));
+  return {};
 }
 
 void ControlProcess::turn() {
@@ -154,6 +148,7 @@ void ControlProcess::turn() {
   if (waits[2].revents != 0) dismiss_standby();  // it was ended by somebody
   if (link_ && !standby_ && base::monotonic_ns() - standby_tried_ns_ > kStandbyPauseNs) prepare_standby();
   service_notice_.alive(base::monotonic_ns());
+  book_.watch_deadline(base::monotonic_ns());
   if (waits[1].revents != 0) bury();
   if ((waits[0].revents & POLLIN) != 0) take_signal();
   for (api::HttpServer& server : servers_) server.serve();
@@ -172,7 +167,8 @@ void ControlProcess::take_signal() {
   while (read(signals_.get(), &info, sizeof info) == sizeof info) {
     if (info.ssi_signo == SIGHUP) {
       service_notice_.reloading();
-      service_notice_.ready(reload() ? "running" : "running; the last reload failed, the rules before it stay");
+      service_notice_.ready(
+          book_.apply({.by = "sighup"}) ? "running" : "running; the last reload failed, the rules before it stay");
     } else if (info.ssi_signo == SIGUSR1) {
       if (const auto reopened = reopen_log(); !reopened) spdlog::warn("{}", reopened.error().message);
     } else {
@@ -326,6 +322,7 @@ void ControlProcess::become_the_new_program() {
 
 int ControlProcess::stop() {
   dismiss_standby();
+  remove_reservations(estate_.holdings);
   unlink(listener_path(config_).c_str());
   if (!link_) return kExitOfFailure;
   const auto stopped = link_->call({.kind = MessageKind::kStop, .body = {}, .holdings = {}});

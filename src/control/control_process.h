@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,20 +20,12 @@
 #include "control/data_link.h"
 #include "control/estate.h"
 #include "control/outlets.h"
+#include "control/rule_version.h"
+#include "control/rulebook.h"
 #include "control/service_notice.h"
 #include "control/tap_streams.h"
-#include "firewall/policy.h"
 
 namespace ringplane::control {
-
-/// What the configuration names, read once: compiled, and packed for the data process.
-struct Rules {
-  std::shared_ptr<const firewall::Policy> policy;
-  base::FileDescriptor packed;
-};
-
-/// Warnings are logged, errors returned.
-[[nodiscard]] base::Result<Rules> read_rules(const Config& config);
 
 /// This program as it was started, to be started again.
 struct Program {
@@ -56,12 +47,13 @@ class Deaths {
   std::vector<std::uint64_t> recent_;
 };
 
-class ControlProcess {
+class ControlProcess final : private Rulebook::Doer {
  public:
   /// `signals` is a signalfd(2) of all that it listens to.
-  ControlProcess(Config config, Estate estate, DataLink link, base::FileDescriptor signals);
+  ControlProcess(Config config, Estate estate, DataLink link, Rulebook book, base::FileDescriptor signals);
   ControlProcess(const ControlProcess&) = delete;
   ControlProcess& operator=(const ControlProcess&) = delete;
+  ~ControlProcess() override = default;
 
   /// A way in for requests; fails with a sentence.
   [[nodiscard]] base::Result<void> serve_at(base::FileDescriptor listener, api::HttpOptions options);
@@ -69,8 +61,10 @@ class ControlProcess {
   [[nodiscard]] static bool is_public(const api::Request& request);
   /// Until somebody says stop. Returns the exit code.
   [[nodiscard]] int run();
-  /// The rules on disk take the place of those that run. False: these stay, and the reason is logged.
-  bool reload();
+  /// The data process was started with these rules.
+  void start_with(RuleVersion version);
+  /// The data process was found running: takes the rules on disk if they are others, and wanted (Rulebook::wants()).
+  void come_with(const base::Result<RuleVersion>& on_disk);
 
  private:
   void turn();
@@ -79,6 +73,10 @@ class ControlProcess {
   base::Result<void> hand_over(base::Holdings fresh);
   /// The log again by its name, for who has renamed it.
   [[nodiscard]] base::Result<nlohmann::ordered_json> reopen_log();
+  /// None lives: another one does.
+  [[nodiscard]] base::Result<std::string> go_over(base::Holdings rules) override;
+  [[nodiscard]] base::Result<void> keep(base::Holdings known) override;
+  [[nodiscard]] std::uint32_t flow_room() const noexcept override { return estate_.order.flow_limit; }
   /// The data process has died: start another on what it left, unless that is no use.
   void bury();
   /// The one that stands by goes to work, or one that is started now.
@@ -124,6 +122,7 @@ class ControlProcess {
   Estate estate_;
   std::optional<DataLink> link_;     // none: it has died, and no other could be kept alive
   std::optional<DataLink> standby_;  // ready to take its place
+  Rulebook book_;
   base::FileDescriptor signals_;
   TapStreams tap_streams_;
   api::Router router_;

@@ -25,6 +25,9 @@
 #include "control/control_process.h"
 #include "control/data_link.h"
 #include "control/estate.h"
+#include "control/reservations.h"
+#include "control/rule_version.h"
+#include "control/rulebook.h"
 #include "control/ways_in.h"
 #include "firewall/diagnostic.h"
 
@@ -63,18 +66,16 @@ void announce(const std::string& ready) {
 
 /// Comes to a data process that goes on though its control process has died.
 int attend(const Config& config, DataLink link, Estate estate, WaysIn ways_in, base::FileDescriptor signals,
-           base::Result<Rules> rules) {
-  const auto present = base::read_memory_file(estate.holdings.find("rules"));
-  const bool other_rules =
-      !rules || !present || base::read_memory_file(rules->packed.get()).value_or("") != present.value();
+           const base::Result<RuleVersion>& rules) {
   spdlog::info("attached to the data process {}, which has gone on", link.pid());
   if (estate.order.config_text != config.text) {
     spdlog::warn("{} has changed; that takes effect when ringplane is stopped and started", config.path);
   }
   Config running = parse_config(estate.order.config_text, estate.order.config_path).config;
-  ControlProcess process(std::move(running), std::move(estate), std::move(link), std::move(signals));
+  Rulebook book(running);
+  ControlProcess process(std::move(running), std::move(estate), std::move(link), std::move(book), std::move(signals));
   if (auto led = ways_in.lead_to(process); !led) return refuse(led.error());
-  if (other_rules) (void)process.reload();
+  process.come_with(rules);
   spdlog::info("running");
   return process.run();
 }
@@ -94,30 +95,35 @@ int run_daemon(const std::string& config_path) {
     return kExitBadConfiguration;
   }
   base::FileDescriptor signals = open_signals();
-  auto rules = read_rules(config.config);
+  auto rules = read_version(config.config);
   // First, so that nobody comes to the data process of a control process that lives.
   auto ways_in = WaysIn::open(config.config.control);
   if (!ways_in) return refuse(ways_in.error());
   Estate estate;
   if (auto link = DataLink::attach(listener_path(config.config), estate)) {
-    return attend(config.config, std::move(*link), std::move(estate), std::move(*ways_in), std::move(signals),
-                  std::move(rules));
+    return attend(config.config, std::move(*link), std::move(estate), std::move(*ways_in), std::move(signals), rules);
   }
   if (!rules) {
     std::fprintf(stderr, "%s\n", rules.error().message.c_str());
     return kExitBadConfiguration;
   }
-  auto taken = take_estate(config.config, *rules->policy, std::move(rules->packed));
+  Rulebook book(config.config);
+  RuleVersion version = book.version_to_start_with(std::move(*rules));
+  auto packed = base::make_text_file(version.packed, "the rules");
+  if (!packed) return refuse(packed.error());
+  auto taken = take_estate(config.config, version.ruleset.options, std::move(*packed));
   if (!taken) return refuse(taken.error());
   auto link = DataLink::prepare(*taken);
   const auto ready = link ? link->go(*taken) : base::Result<std::string>(std::unexpected(link.error()));
   if (!ready) {
     unlink(listener_path(config.config).c_str());
+    remove_reservations(taken->holdings);
     return refuse(ready.error());
   }
-  announce(*ready);
-  ControlProcess process(config.config, std::move(*taken), std::move(*link), std::move(signals));
+  ControlProcess process(config.config, std::move(*taken), std::move(*link), std::move(book), std::move(signals));
   if (auto led = ways_in->lead_to(process); !led) return refuse(led.error());
+  process.start_with(std::move(version));
+  announce(*ready);
   return process.run();
 }
 

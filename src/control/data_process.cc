@@ -58,7 +58,7 @@ base::Result<std::shared_ptr<const firewall::Policy>> compile(const Config& conf
   if (!files) return std::unexpected(std::move(files.error()));
   firewall::Environment environment = environment_of(config);
   environment.files = &*files;
-  return firewall::Policy::create(firewall::parse_file(config.rules_path, environment));
+  return firewall::Policy::create(firewall::parse_file(files->first(), environment));
 }
 
 class DataProcess {
@@ -154,6 +154,9 @@ class DataProcess {
       case MessageKind::kAsk: return {.kind = MessageKind::kDone, .body = answer_text(message.body), .holdings = {}};
       case MessageKind::kTapped: return take_tapped(message.body);
       case MessageKind::kTable: return tables_.answer(message);
+      case MessageKind::kKeep:
+        replace_rules(estate_, std::move(message.holdings));
+        return {.kind = MessageKind::kDone, .body = {}, .holdings = {}};
       case MessageKind::kSurrender: return surrender();
       case MessageKind::kOutlets: return take_outlets(message);
       case MessageKind::kLeave: leave();
@@ -163,8 +166,6 @@ class DataProcess {
   }
 
   Message reload(Message& message) {
-    auto rules = message.holdings.duplicate("rules");
-    if (!rules) return failed(rules.error());
     auto compiled = compile(plane_->config(), message.holdings);
     if (!compiled) return failed(compiled.error());
     auto policy = tables_.carry_over(std::move(*compiled));
@@ -172,7 +173,7 @@ class DataProcess {
     drain();  // records of the present rules, while their labels are at hand
     if (auto reloaded = plane_->reload(std::move(*policy)); !reloaded) return failed(reloaded.error());
     tables_.forget_others();
-    estate_.holdings.add("rules", std::move(*rules));
+    replace_rules(estate_, std::move(message.holdings));
     return {.kind = MessageKind::kDone, .body = std::to_string(plane_->snapshot().generation), .holdings = {}};
   }
 

@@ -25,10 +25,10 @@
 #include "control/config.h"
 #include "control/numa_plan.h"
 #include "control/outlets.h"
+#include "control/reservations.h"
 #include "control/start_order.h"
 #include "control/table_journal.h"
 #include "control/unix_socket.h"
-#include "firewall/policy.h"
 #include "firewall/ruleset.h"
 #include "flow/flow_table.h"
 #include "frame/arena.h"
@@ -63,6 +63,14 @@ std::vector<int> nodes_for(const Config& config) {
 
 base::Result<void> take_memory(const Config& config, base::Holdings& holdings) {
   const frame::ArenaOptions arena{.frame_count = config.memory.frames, .frame_bytes = config.memory.frame_bytes};
+  const std::uint32_t flows = share(config.flows.limit, config.workers.count);
+  const std::uint64_t flow_bytes = config.workers.count * flow::FlowTable::bytes_for(flows);
+  if (auto enough = check_memory(arena.bytes() + flow_bytes, config.memory.huge_pages,
+                                 "frames " + std::to_string(arena.bytes() >> 20U) + " MiB, flow tables " +
+                                     std::to_string(flow_bytes >> 20U) + " MiB");
+      !enough) {
+    return enough;
+  }
   const std::vector<int> nodes = nodes_for(config);
   const std::uint64_t share_bytes =
       arena.bytes() / config.memory.frames * (config.memory.frames / config.workers.count);
@@ -72,7 +80,6 @@ base::Result<void> take_memory(const Config& config, base::Holdings& holdings) {
       !taken) {
     return taken;
   }
-  const std::uint32_t flows = share(config.flows.limit, config.workers.count);
   for (std::uint32_t i = 0; i < config.workers.count; ++i) {
     if (auto taken = add(holdings, "flows/" + std::to_string(i),
                          base::make_memory_file(
@@ -135,25 +142,45 @@ base::Result<void> open_ports(const Config& config, Estate&) {
 }
 #endif
 
+/// All but the rules; in the order in which others would be disturbed.
+base::Result<void> fill(Estate& estate, const Config& config) {
+  const auto reserved = reserve(exclusives_of(config), config, estate.holdings);
+  if (!reserved) return std::unexpected(reserved.error());
+  if (auto taken = Outlets(config).open(estate.holdings); !taken) return taken;
+  if (auto taken = take_memory(config, estate.holdings); !taken) return taken;
+  if (auto taken = TableJournal::add_files(estate.holdings); !taken) return taken;
+  if (auto taken = open_ports(config, estate); !taken) return taken;
+  for (const std::string& warning : *reserved) spdlog::warn("{}", warning);  // of a start that fails one says enough
+  return add(estate.holdings, "listener", listen_at(listener_path(config), S_IRUSR | S_IWUSR, kControlProcessesAtOnce));
+}
+
 }  // namespace
 
 std::uint32_t share(std::uint32_t whole, std::uint32_t parts) noexcept {
   return (whole + parts - 1) / parts;
 }
 
-void settle_limits(Config& config, const firewall::Policy& policy) {
-  const firewall::Limits& limits = policy.options().limits;
+void settle_limits(Config& config, const firewall::Options& options) {
+  const firewall::Limits& limits = options.limits;
   if (limits.states_set) config.flows.limit = limits.states;
   if (limits.src_nodes_set) config.flows.sources = limits.src_nodes;
+}
+
+void replace_rules(Estate& estate, base::Holdings rules) {
+  for (const char* name : {"rules", "rules_state"}) {
+    if (rules.find(name) >= 0) estate.holdings.add(name, rules.take(name));
+  }
+  estate.holdings.remove("rules_before");
+  if (rules.find("rules_before") >= 0) estate.holdings.add("rules_before", rules.take("rules_before"));
 }
 
 std::string listener_path(const Config& config) {
   return config.control.socket + ".data";
 }
 
-base::Result<Estate> take_estate(const Config& config, const firewall::Policy& policy, base::FileDescriptor rules) {
+base::Result<Estate> take_estate(const Config& config, const firewall::Options& options, base::FileDescriptor rules) {
   Config settled = config;
-  settle_limits(settled, policy);
+  settle_limits(settled, options);
   base::Random random(base::os_random_seed());
   Estate estate{.order = {.version = RINGPLANE_VERSION,
                           .config_path = config.path,
@@ -164,13 +191,8 @@ base::Result<Estate> take_estate(const Config& config, const firewall::Policy& p
                           .ports = {}},
                 .holdings = {}};
   estate.holdings.add("rules", std::move(rules));
-  if (auto taken = Outlets(settled).open(estate.holdings); !taken) return std::unexpected(std::move(taken.error()));
-  if (auto taken = take_memory(settled, estate.holdings); !taken) return std::unexpected(std::move(taken.error()));
-  if (auto taken = TableJournal::add_files(estate.holdings); !taken) return std::unexpected(std::move(taken.error()));
-  if (auto taken = open_ports(settled, estate); !taken) return std::unexpected(std::move(taken.error()));
-  if (auto taken = add(estate.holdings, "listener",
-                       listen_at(listener_path(config), S_IRUSR | S_IWUSR, kControlProcessesAtOnce));
-      !taken) {
+  if (auto taken = fill(estate, settled); !taken) {
+    remove_reservations(estate.holdings);
     return std::unexpected(std::move(taken.error()));
   }
   return estate;

@@ -11,7 +11,7 @@
 #include "base/result.h"
 #include "control/config.h"
 #include "control/start_order.h"
-#include "firewall/policy.h"
+#include "firewall/ruleset.h"
 #include "port/port.h"
 #include "worker/worker_counters.h"
 
@@ -28,13 +28,16 @@ struct KeptCounters {
 };
 
 /// The flow and source limits by which memory is taken: those of the rules go before those of the configuration.
-void settle_limits(Config& config, const firewall::Policy& policy);
+void settle_limits(Config& config, const firewall::Options& options);
 [[nodiscard]] std::uint32_t share(std::uint32_t whole, std::uint32_t parts) noexcept;
 
 /// Takes memory, opens the AF_XDP ports, the log and the socket at which control processes come in; all or nothing.
-/// `rules` is the packed form of those that `policy` was made of. Ports of DPDK are opened by the data process.
-[[nodiscard]] base::Result<Estate> take_estate(const Config& config, const firewall::Policy& policy,
+/// `rules` are the packed ones that say these `options`. Ports of DPDK are opened by the data process.
+[[nodiscard]] base::Result<Estate> take_estate(const Config& config, const firewall::Options& options,
                                                base::FileDescriptor rules);
+
+/// The holdings that tell which rules run and which come back (rulebook.h), in place of those of these names before.
+void replace_rules(Estate& estate, base::Holdings rules);
 
 /// Where control processes come to: beside the control socket.
 [[nodiscard]] std::string listener_path(const Config& config);

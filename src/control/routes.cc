@@ -20,6 +20,7 @@
 #include "control/control_process.h"
 #include "control/metrics.h"
 #include "control/openapi.h"
+#include "control/rule_routes.h"
 #include "control/show.h"
 
 namespace ringplane::control {
@@ -104,6 +105,7 @@ void ControlProcess::add_routes() {
     if (response.status == api::status::kOk) response.when_sent = [this] { becoming_new_ = true; };
     return response;
   });
+  add_rule_routes(router_, book_);
   router_.get("/v1/openapi.json",
               [](const api::Request&) { return api::Response{.body = std::string(openapi_text())}; });
   router_.get("/metrics", [this](const api::Request&) {

@@ -9,7 +9,6 @@
 #include <string_view>
 #include <utility>
 
-#include "base/file_descriptor.h"
 #include "base/memory_file.h"
 #include "base/result.h"
 
@@ -43,26 +42,34 @@ std::expected<std::string, std::string> RecordedFiles::read(const std::string& p
   return text;
 }
 
-base::Result<base::FileDescriptor> RecordedFiles::pack() const {
+std::string RecordedFiles::pack(const std::string& first) const {
   std::string packed;
+  put(packed, first);
   for (const auto& [path, text] : texts_) {
     put(packed, path);
     put(packed, text);
   }
-  return base::make_text_file(packed, "the rules");
+  return packed;
 }
 
 base::Result<PackedFiles> PackedFiles::open(int memory_file) {
   const auto packed = base::read_memory_file(memory_file);
   if (!packed) return std::unexpected(packed.error());
+  return unpack(*packed);
+}
+
+base::Result<PackedFiles> PackedFiles::unpack(std::string_view packed) {
+  const auto too_short = [] { return base::fail("the packed rules end too soon"); };
+  auto first = take(packed);
+  if (!first) return too_short();
   std::map<std::string, std::string> texts;
-  for (std::string_view rest = *packed; !rest.empty();) {
-    auto path = take(rest);
-    auto text = take(rest);
-    if (!path || !text) return base::fail("the packed rules end too soon");
+  while (!packed.empty()) {
+    auto path = take(packed);
+    auto text = take(packed);
+    if (!path || !text) return too_short();
     texts.emplace(std::move(*path), std::move(*text));
   }
-  return PackedFiles(std::move(texts));
+  return PackedFiles(std::move(*first), std::move(texts));
 }
 
 std::expected<std::string, std::string> PackedFiles::read(const std::string& path) {

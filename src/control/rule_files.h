@@ -1,12 +1,13 @@
-// Rule files on their way to a process that may not open any: the rules and all that they include, load or take tables
-// from, as they were read once, in one memory file.
+// Rule files on their way to a process that may not open any, or into the history: the rules and all that they include,
+// load or take tables from, as they were read once, in one text.
 #pragma once
 
 #include <expected>
 #include <map>
 #include <string>
+#include <string_view>
+#include <utility>
 
-#include "base/file_descriptor.h"
 #include "base/result.h"
 #include "firewall/parser.h"
 
@@ -16,8 +17,8 @@ namespace ringplane::control {
 class RecordedFiles final : public firewall::TextFiles {
  public:
   [[nodiscard]] std::expected<std::string, std::string> read(const std::string& path) override;
-  /// A memory file with all that was read.
-  [[nodiscard]] base::Result<base::FileDescriptor> pack() const;
+  /// All that was read, as one text; `first` is the path that reading began with.
+  [[nodiscard]] std::string pack(const std::string& first) const;
 
  private:
   firewall::DiskFiles disk_;
@@ -28,11 +29,16 @@ class RecordedFiles final : public firewall::TextFiles {
 class PackedFiles final : public firewall::TextFiles {
  public:
   [[nodiscard]] static base::Result<PackedFiles> open(int memory_file);
-  PackedFiles(PackedFiles&& other) noexcept : texts_(std::move(other.texts_)) {}
+  [[nodiscard]] static base::Result<PackedFiles> unpack(std::string_view packed);
+  PackedFiles(PackedFiles&& other) noexcept : first_(std::move(other.first_)), texts_(std::move(other.texts_)) {}
+  /// The path to begin with.
+  [[nodiscard]] const std::string& first() const noexcept { return first_; }
   [[nodiscard]] std::expected<std::string, std::string> read(const std::string& path) override;
 
  private:
-  explicit PackedFiles(std::map<std::string, std::string> texts) : texts_(std::move(texts)) {}
+  PackedFiles(std::string first, std::map<std::string, std::string> texts)
+      : first_(std::move(first)), texts_(std::move(texts)) {}
+  std::string first_;
   std::map<std::string, std::string> texts_;
 };
 

@@ -6,6 +6,7 @@
 //   flows/N                 memory of worker N's flow table
 //   rules                   the present rules (rule_files.h)
 //   tables/0, tables/1      what was changed in tables since (table_journal.h)
+//   rules_state, rules_before  which version they are, and those that come back without a confirmation (rulebook.h)
 //   log                     where EVE lines go, if anywhere
 //   listener                where control processes come to
 //   port/NAME/...           an AF_XDP port (AfXdpPort::share)
