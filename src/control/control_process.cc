@@ -37,13 +37,8 @@
 #include "control/log_outlet.h"
 #include "control/outlets.h"
 #include "control/reservations.h"
-#include "control/rule_files.h"
 #include "control/rule_version.h"
 #include "control/rulebook.h"
-#include "firewall/diagnostic.h"
-#include "firewall/parser.h"
-#include "firewall/policy.h"
-#include "firewall/ruleset.h"
 
 namespace ringplane::control {
 namespace {

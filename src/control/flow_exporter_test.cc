@@ -1,7 +1,9 @@
 #include "control/flow_exporter.h"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -14,7 +16,6 @@
 #include "base/file_descriptor.h"
 #include "base/ids.h"
 #include "control/collector.h"
-#include "control/config.h"
 #include "control/flow_times.h"
 #include "control/ipfix.h"
 #include "flow/timeouts.h"

@@ -16,7 +16,6 @@
 
 #include "base/clock.h"
 #include "base/file_descriptor.h"
-#include "control/config.h"
 
 namespace ringplane::control {
 namespace {

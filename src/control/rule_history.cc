@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
-#include <expected>
 #include <filesystem>
 #include <fstream>
 #include <ios>

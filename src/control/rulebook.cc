@@ -1,7 +1,5 @@
 #include "control/rulebook.h"
 
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <iterator>

@@ -7,10 +7,8 @@
 #include <fstream>
 #include <ios>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

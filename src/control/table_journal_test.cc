@@ -7,7 +7,7 @@
 
 #include "base/holdings.h"
 #include "base/memory_file.h"
-#include "firewall/prefix_set.h"
+#include "base/result.h"
 #include "firewall/table_text.h"
 
 namespace ringplane::control {

@@ -1,5 +1,4 @@
 // table <name> [persist] [const] [counters] { addresses } file "path"
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>

@@ -10,7 +10,6 @@
 #include <fmt/core.h>
 
 #include "firewall/address_range.h"
-#include "firewall/prefix_set.h"
 #include "wire/ip_address.h"
 
 namespace ringplane::firewall {

@@ -1,7 +1,6 @@
 #include "firewall/table_text.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>

@@ -1,9 +1,12 @@
 // Filters come from outside: what is no program that ends is refused, and what is one decides as libpcap says.
 #include "worker/packet_tap.h"
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>

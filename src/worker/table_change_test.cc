@@ -2,7 +2,6 @@
 // while flows, counters and generation stay.
 #include <cstdint>
 #include <memory>
-#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
