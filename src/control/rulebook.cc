@@ -28,7 +28,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::uint64_t kStoreAgainNs = 10 * base::kNanosPerSecond;
+constexpr std::uint64_t kGoBackAgainNs = 10 * base::kNanosPerSecond;
 constexpr const char* kFilesStay =
     "the files on disk stay as they are: change them before the next apply or SIGHUP, which takes what is in them";
 
@@ -290,7 +290,7 @@ void Rulebook::watch_deadline(std::uint64_t now_ns) {
   spdlog::warn("version {} of the rules was not confirmed in time: version {} comes back", running_number_,
                waiting_->before);
   if (const auto back = go_back(waiting_->before, waiting_->packed, "expiry"); !back) {
-    try_again_ns_ = now_ns + kStoreAgainNs;
+    try_again_ns_ = now_ns + kGoBackAgainNs;
     spdlog::error("it does not, and is tried again: {}", back.error().message);
   }
 }

@@ -21,7 +21,7 @@
 namespace ringplane::worker {
 namespace {
 
-constexpr const char* kRules = "pass out\npass in label \"in\"\n";
+constexpr const char* kLabelledIn = "pass out\npass in label \"in\"\n";
 
 std::vector<FlowRecord> take_records(TestRig& rig) {
   std::vector<FlowRecord> all;
@@ -31,7 +31,7 @@ std::vector<FlowRecord> take_records(TestRig& rig) {
 }
 
 TEST(FlowRecords, AreNotMadeIfNobodyWantsThem) {
-  TestRig rig(kRules);
+  TestRig rig(kLabelledIn);
   Connection{}.establish(rig);
   rig.now_ns += 100'000 * base::kNanosPerSecond;
   rig.turn(50);
@@ -40,7 +40,7 @@ TEST(FlowRecords, AreNotMadeIfNobodyWantsThem) {
 }
 
 TEST(FlowRecords, TellAllOfAConnectionThatWasClosed) {
-  TestRig rig(kRules, {.flow_record_slots = 16});
+  TestRig rig(kLabelledIn, {.flow_record_slots = 16});
   const Connection connection;
   const std::uint64_t begin_ns = rig.now_ns;
   connection.establish(rig);
@@ -72,7 +72,7 @@ TEST(FlowRecords, TellAllOfAConnectionThatWasClosed) {
 }
 
 TEST(FlowRecords, SayWhyAFlowHasEnded) {
-  TestRig rig(kRules, {.flow_capacity = 4, .flow_record_slots = 16});
+  TestRig rig(kLabelledIn, {.flow_capacity = 4, .flow_record_slots = 16});
   Connection{.client_port = 1}.establish(rig);
   rig.reload("block\n");
   rig.turn(10);
@@ -80,7 +80,7 @@ TEST(FlowRecords, SayWhyAFlowHasEnded) {
   ASSERT_EQ(records.size(), 1U);
   EXPECT_EQ(records[0].end, FlowEnd::kErased) << "the new rules have ended it";
   EXPECT_FALSE(records[0].rule.valid()) << "the rule that let it in is gone";
-  rig.reload(kRules);
+  rig.reload(kLabelledIn);
   rig.turn(10);
   for (std::uint16_t port = 10; port < 14; ++port) (void)rig.through(kLan, Connection{.client_port = port}.syn());
   rig.now_ns += base::kNanosPerSecond;
@@ -94,7 +94,7 @@ TEST(FlowRecords, SayWhyAFlowHasEnded) {
 }
 
 TEST(FlowRecords, AFullRingCostsRecordsThatAreCounted) {
-  TestRig rig(kRules, {.flow_record_slots = 4});
+  TestRig rig(kLabelledIn, {.flow_record_slots = 4});
   for (std::uint16_t port = 1; port <= 10; ++port) (void)rig.through(kLan, Connection{.client_port = port}.syn());
   rig.now_ns += 1000 * base::kNanosPerSecond;
   rig.turn(50);
@@ -104,7 +104,7 @@ TEST(FlowRecords, AFullRingCostsRecordsThatAreCounted) {
 }
 
 TEST(FlowRecords, OfAFlowThatStillLives) {
-  TestRig rig(kRules, {.flow_record_slots = 4});
+  TestRig rig(kLabelledIn, {.flow_record_slots = 4});
   const Connection connection;
   connection.establish(rig);
   const WorkerTables& tables = rig.worker().tables();
