@@ -97,6 +97,7 @@ std::vector<bool> in_longest_row(const std::vector<std::uint32_t>& numbers) {
 /// A change before its texts are written out, with where it is listed.
 struct Found {
   std::uint32_t listed_at = 0;  // of the rules after
+  std::size_t found_at = 0;     // of two that are listed at the same place the first found is first
   ChangeKind kind = ChangeKind::kAdded;
   std::uint32_t before = kNobody;
   std::uint32_t after = kNobody;
@@ -131,7 +132,10 @@ std::vector<Found> find_changes(const Ruleset& before, const Ruleset& after, con
   for (std::uint32_t i = 0; i < twins.before.size(); ++i) {
     if (twins.before[i] == kNobody) found.push_back({.listed_at = i, .kind = ChangeKind::kAdded, .after = i});
   }
-  std::ranges::stable_sort(found, {}, &Found::listed_at);
+  for (std::size_t i = 0; i < found.size(); ++i) found[i].found_at = i;
+  std::ranges::sort(found, [](const Found& a, const Found& b) {
+    return a.listed_at != b.listed_at ? a.listed_at < b.listed_at : a.found_at < b.found_at;
+  });
   return found;
 }
 
