@@ -29,7 +29,7 @@ class LogFolder : public ::testing::Test {
     std::string name = (files::temp_directory_path() / "ringplane-log-XXXXXX").string();
     folder_ = mkdtemp(name.data());
   }
-  ~LogFolder() override { files::remove_all(folder_); }
+  void TearDown() override { files::remove_all(folder_); }
   [[nodiscard]] std::string path(const std::string& name) const { return folder_ + "/" + name; }
   [[nodiscard]] static std::string text_of(const std::string& path) {
     std::ostringstream text;

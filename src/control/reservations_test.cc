@@ -30,7 +30,7 @@ class ReservationsTest : public ::testing::Test {
     std::string name = ::testing::TempDir() + "ringplane-reserve-XXXXXX";
     folder_ = mkdtemp(name.data());
   }
-  ~ReservationsTest() override { std::filesystem::remove_all(folder_); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   [[nodiscard]] Config instance(const std::string& name, const std::string& interface,
                                 const std::vector<std::uint32_t>& cpus) const {

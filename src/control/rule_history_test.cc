@@ -23,7 +23,7 @@ class RuleHistoryTest : public ::testing::Test {
     std::string name = ::testing::TempDir() + "ringplane-history-XXXXXX";
     folder_ = mkdtemp(name.data());
   }
-  ~RuleHistoryTest() override { std::filesystem::remove_all(folder_); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   static std::uint32_t add(RuleHistory& history, const std::string& packed) {
     VersionFacts facts{.by = "apply", .rules = packed.size(), .tests = 3};

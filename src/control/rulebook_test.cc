@@ -51,7 +51,7 @@ class RulebookTest : public ::testing::Test, public Rulebook::Doer {
     write("pf.tests", kPing);
     write("pf.conf", "pass # 1\n");
   }
-  ~RulebookTest() override { std::filesystem::remove_all(folder_); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   void write(const std::string& name, const std::string& text) const {
     std::ofstream(folder_ + "/" + name, std::ios::binary) << text;
