@@ -84,6 +84,9 @@ class HttpServerTest : public ::testing::Test {
     });
   }
 
+  /// Before what the server's thread looks at goes.
+  void stop() { thread_ = {}; }
+
   [[nodiscard]] base::FileDescriptor connect() const {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -180,6 +183,7 @@ TEST_F(HttpServerTest, asks_for_the_token_before_it_reads_a_body) {
   EXPECT_THAT(answer_to("POST /v1/size HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"),
               StartsWith("HTTP/1.1 401"));
   EXPECT_EQ(refused, 3);
+  stop();
 }
 
 TEST_F(HttpServerTest, a_way_in_for_reading_changes_nothing) {
@@ -251,6 +255,7 @@ TEST_F(HttpServerTest, a_stream_goes_on_until_its_client_has_enough) {
   EXPECT_THAT(taken, StartsWith("begin\ntick 0\ntick 1\n"));
   for (int i = 0; i < 500 && !abandoned; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   EXPECT_TRUE(abandoned);
+  stop();
 }
 
 TEST_F(HttpServerTest, a_stream_that_nobody_reads_refuses_and_does_not_grow) {
@@ -263,6 +268,7 @@ TEST_F(HttpServerTest, a_stream_that_nobody_reads_refuses_and_does_not_grow) {
   for (int i = 0; i < 1000 && !refused; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   EXPECT_TRUE(refused);
   EXPECT_EQ(client().get("/v1/echo/x")->status, status::kOk);
+  stop();
 }
 
 TEST_F(HttpServerTest, tells_when_an_answer_is_through) {
