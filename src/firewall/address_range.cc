@@ -28,11 +28,12 @@ wire::IpAddress from_wide(wire::Family family, Wide value) {
 }  // namespace
 
 std::vector<wire::Prefix> prefixes_of_range(const wire::HostAddress& first, const wire::HostAddress& last) {
-  const unsigned bits = wire::address_bits(first.family);
   std::vector<wire::Prefix> prefixes;
+  if (first.family != last.family) return prefixes;
+  const unsigned bits = wire::address_bits(first.family);
   Wide at = to_wide(first);
   const Wide end = to_wide(last);
-  for (;;) {
+  while (at <= end) {
     unsigned host_bits = 0;
     while (host_bits < bits) {
       const Wide low = (Wide{2} << host_bits) - 1;  // one bit more; wraps to all ones at 128
@@ -41,9 +42,10 @@ std::vector<wire::Prefix> prefixes_of_range(const wire::HostAddress& first, cons
     }
     prefixes.push_back(wire::Prefix::of(first.family, from_wide(first.family, at), bits - host_bits));
     const Wide block_end = host_bits == 128 ? ~Wide{0} : at + ((Wide{1} << host_bits) - 1);
-    if (block_end >= end) return prefixes;
+    if (block_end >= end) break;
     at = block_end + 1;
   }
+  return prefixes;
 }
 
 }  // namespace ringplane::firewall

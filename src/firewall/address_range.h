@@ -7,8 +7,8 @@
 
 namespace ringplane::firewall {
 
-/// The fewest prefixes that make up first..last, ascending: at most 62 (IPv4) or 254 (IPv6). Both of one family,
-/// first <= last.
+/// The fewest prefixes that make up first..last, ascending: at most 62 (IPv4) or 254 (IPv6). None if the two are of
+/// different families or last < first.
 [[nodiscard]] std::vector<wire::Prefix> prefixes_of_range(const wire::HostAddress& first,
                                                           const wire::HostAddress& last);
 

@@ -11,26 +11,6 @@
 #include "wire/ip_address.h"
 
 namespace ringplane::translate {
-namespace {
-
-__extension__ using Wide = unsigned __int128;
-
-Wide number_of(const wire::HostAddress& host) noexcept {
-  if (host.family == wire::Family::kIpv4) return host.address.ipv4();
-  Wide value = 0;
-  for (const std::uint8_t byte : host.address.bytes) value = (value << 8) | byte;
-  return value;
-}
-
-wire::IpAddress address_of(wire::Family family, Wide value) noexcept {
-  if (family == wire::Family::kIpv4) return wire::IpAddress::from_ipv4(static_cast<std::uint32_t>(value));
-  wire::IpAddress address;
-  for (std::size_t i = 16; i-- > 0; value >>= 8) address.bytes[i] = static_cast<std::uint8_t>(value);
-  return address;
-}
-
-}  // namespace
-
 bool is_table_name(std::string_view name) noexcept {
   const auto plain = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
@@ -74,27 +54,6 @@ PortRanges common_of(const PortRanges& first, const PortRanges& second) {
     }
   }
   return sorted(std::move(both));
-}
-
-std::vector<wire::Prefix> prefixes_of(const wire::HostAddress& first, const wire::HostAddress& last) {
-  std::vector<wire::Prefix> prefixes;
-  if (first.family != last.family) return prefixes;
-  Wide at = number_of(first);
-  const Wide end = number_of(last);
-  const unsigned bits = wire::address_bits(first.family);
-  while (at <= end) {
-    unsigned host_bits = 0;
-    while (host_bits < bits) {
-      const Wide low = (Wide{2} << host_bits) - 1;  // one bit more; wraps to all ones at 128
-      if ((at & low) != 0 || (at | low) > end) break;
-      ++host_bits;
-    }
-    prefixes.push_back(wire::Prefix::of(first.family, address_of(first.family, at), bits - host_bits));
-    const Wide block_end = host_bits == 128 ? ~Wide{0} : at + ((Wide{1} << host_bits) - 1);
-    if (block_end >= end) break;
-    at = block_end + 1;
-  }
-  return prefixes;
 }
 
 void narrow_ports(FilterRule& rule, PortRanges FilterRule::* side, const PortRanges& wanted) {

@@ -132,8 +132,6 @@ using wire::protocol::kUdp;
 /// In order, and those that touch as one.
 [[nodiscard]] PortRanges sorted(PortRanges ranges);
 [[nodiscard]] PortRanges common_of(const PortRanges& first, const PortRanges& second);
-/// The fewest prefixes that make up first..last, of one family and in order; empty if they are not.
-[[nodiscard]] std::vector<wire::Prefix> prefixes_of(const wire::HostAddress& first, const wire::HostAddress& last);
 
 /// Narrow a rule further; one that can no longer match is marked `never`.
 void narrow_ports(FilterRule& rule, PortRanges FilterRule::* side, const PortRanges& wanted);

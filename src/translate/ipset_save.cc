@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "firewall/address_range.h"
 #include "translate/filter.h"
 #include "translate/lines.h"
 #include "wire/ip_address.h"
@@ -27,7 +28,7 @@ std::vector<wire::Prefix> prefixes_in(std::string_view text) {
   }
   const auto first = wire::parse_host_address(text.substr(0, dash));
   const auto last = wire::parse_host_address(text.substr(dash + 1));
-  return first && last ? prefixes_of(*first, *last) : std::vector<wire::Prefix>{};
+  return first && last ? firewall::prefixes_of_range(*first, *last) : std::vector<wire::Prefix>{};
 }
 
 class SetReader {

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "firewall/address_range.h"
 #include "firewall/names.h"
 #include "translate/filter.h"
 #include "translate/lines.h"
@@ -242,7 +243,7 @@ void IptablesRule::read_range(AddressCondition& side, bool negated) {
   const auto first = wire::parse_host_address(text.substr(0, dash));
   const auto last = dash == std::string::npos ? first : wire::parse_host_address(text.substr(dash + 1));
   if (!first || !last) return wrong("'" + shown(text) + "' is no range of addresses");
-  side = {.prefixes = prefixes_of(*first, *last), .tables = {}, .negated = negated};
+  side = {.prefixes = firewall::prefixes_of_range(*first, *last), .tables = {}, .negated = negated};
   if (side.prefixes.empty()) wrong("'" + shown(text) + "' is no range of addresses");
 }
 

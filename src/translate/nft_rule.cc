@@ -13,6 +13,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "firewall/address_range.h"
 #include "firewall/names.h"
 #include "translate/filter.h"
 #include "translate/lines.h"
@@ -143,7 +144,7 @@ std::vector<wire::Prefix> nft_prefixes(const json& value) {
       value["range"][0].is_string() && value["range"][1].is_string()) {
     const auto first = wire::parse_host_address(value["range"][0].get_ref<const std::string&>());
     const auto last = wire::parse_host_address(value["range"][1].get_ref<const std::string&>());
-    if (first && last) return prefixes_of(*first, *last);
+    if (first && last) return firewall::prefixes_of_range(*first, *last);
   }
   return {};
 }
