@@ -1,10 +1,11 @@
 #include "firewall/prefix_set.h"
 
-#include <algorithm>
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/hash.h"
@@ -30,11 +31,15 @@ std::uint32_t ipv4_mask(unsigned length) noexcept {
   return length == 0 ? 0 : ~std::uint32_t{0} << (32 - length);
 }
 
+/// False: it was there.
 template <class Address>
-void insert(std::span<Address> slots, std::uint32_t mask, const Address& address) {
+bool put(std::span<Address> slots, std::uint32_t mask, const Address& address) {
   std::uint32_t slot = slot_of(address, mask);
-  while (slots[slot] != Address{}) slot = (slot + 1) & mask;
+  for (; slots[slot] != Address{}; slot = (slot + 1) & mask) {
+    if (slots[slot] == address) return false;
+  }
   slots[slot] = address;
+  return true;
 }
 
 template <class Address>
@@ -48,69 +53,60 @@ bool holds(std::span<const Address> slots, std::uint32_t mask, const Address& ad
 }  // namespace
 
 PrefixSet PrefixSet::build(std::span<const TableEntry> entries) {
-  // By level, and in it so that of one prefix the negated entry comes first and stays.
-  std::vector<TableEntry> sorted(entries.begin(), entries.end());
-  std::ranges::sort(sorted, [](const TableEntry& a, const TableEntry& b) {
-    if (a.prefix.family != b.prefix.family) return a.prefix.family < b.prefix.family;
-    if (a.prefix.length != b.prefix.length) return a.prefix.length > b.prefix.length;
-    const auto upper = [](const TableEntry& entry) { return base::load64(entry.prefix.address.bytes.data()); };
-    const auto lower = [](const TableEntry& entry) { return base::load64(entry.prefix.address.bytes.data() + 8); };
-    if (upper(a) != upper(b)) return upper(a) < upper(b);
-    if (lower(a) != lower(b)) return lower(a) < lower(b);
-    return a.negated > b.negated;
-  });
-  const auto same = std::ranges::unique(sorted, {}, &TableEntry::prefix);
-  sorted.erase(same.begin(), same.end());
+  constexpr std::size_t kLengths = 129;
+  struct Place {
+    std::size_t entries = 0;
+    Level* level = nullptr;
+  };
+  std::array<std::array<Place, 2>, kLengths * 2> places{};  // by length and family, then by sign: the negated first
+  const auto both_signs = [&places](const wire::Prefix& prefix) -> std::array<Place, 2>& {
+    return places[std::size_t{prefix.length} * 2 + (prefix.family == wire::Family::kIpv4 ? 0 : 1)];
+  };
+  for (const TableEntry& entry : entries) ++both_signs(entry.prefix)[entry.negated ? 0 : 1].entries;
 
   PrefixSet set;
-  set.size_ = sorted.size();
-  for (std::size_t first = 0; first < sorted.size();) {
-    std::size_t end = first + 1;
-    while (end < sorted.size() && sorted[end].prefix.family == sorted[first].prefix.family &&
-           sorted[end].prefix.length == sorted[first].prefix.length) {
-      ++end;
+  set.ipv4_levels_.reserve(kLengths * 2);  // places point there
+  set.ipv6_levels_.reserve(kLengths * 2);
+  for (std::size_t i = places.size(); i-- > 0;) {
+    for (const bool negated : {true, false}) {
+      Place& place = places[i][negated ? 0 : 1];
+      if (place.entries == 0) continue;
+      const auto length = static_cast<std::uint8_t>(i / 2);
+      place.level = i % 2 == 0 ? add_level(set.ipv4_levels_, set.ipv4_slots_, place.entries)
+                               : add_level(set.ipv6_levels_, set.ipv6_slots_, place.entries);
+      place.level->length = length;
+      place.level->negated = negated;
     }
-    const std::span level = std::span(sorted).subspan(first, end - first);
-    const auto negated = std::ranges::partition(level, [](const TableEntry& entry) { return !entry.negated; });
-    const std::size_t plain = level.size() - negated.size();
-    if (plain > 0) set.add_level(level.front().prefix.family, level.first(plain));
-    if (plain < level.size()) set.add_level(level.front().prefix.family, level.subspan(plain));
-    first = end;
   }
+  // The negated ones first, so that of a prefix with both signs the other is left out.
+  for (const bool negated : {true, false}) {
+    for (const TableEntry& entry : entries) {
+      if (entry.negated != negated) continue;
+      const auto& [no, yes] = both_signs(entry.prefix);
+      const wire::Prefix& prefix = entry.prefix;
+      if (!negated && no.level != nullptr && set.level_has(prefix.family, *no.level, prefix.address)) continue;
+      if (set.insert(prefix, negated ? *no.level : *yes.level)) ++set.size_;
+    }
+  }
+  set.ipv4_levels_.shrink_to_fit();
+  set.ipv6_levels_.shrink_to_fit();
   return set;
 }
 
-void PrefixSet::add_level(wire::Family family, std::span<const TableEntry> entries) {
-  const std::size_t slots = std::bit_ceil(entries.size() * 2);
-  Level level{.length = entries.front().prefix.length,
-              .negated = entries.front().negated,
-              .mask = static_cast<std::uint32_t>(slots - 1)};
-  if (family == wire::Family::kIpv4) {
-    level.first_slot = ipv4_slots_.size();
-    ipv4_slots_.resize(level.first_slot + slots);
-    const std::span own = std::span(ipv4_slots_).subspan(level.first_slot);
-    for (const TableEntry& entry : entries) {
-      const std::uint32_t address = entry.prefix.address.ipv4();
-      if (address == 0) {
-        level.has_zero = true;
-      } else {
-        insert(own, level.mask, address);
-      }
-    }
-    ipv4_levels_.push_back(level);
-    return;
+template <class Address>
+PrefixSet::Level* PrefixSet::add_level(std::vector<Level>& levels, std::vector<Address>& slots, std::size_t entries) {
+  const std::size_t own = std::bit_ceil(entries * 2);
+  levels.push_back({.mask = static_cast<std::uint32_t>(own - 1), .first_slot = slots.size()});
+  slots.resize(slots.size() + own);
+  return &levels.back();
+}
+
+bool PrefixSet::insert(const wire::Prefix& prefix, Level& level) {
+  if (prefix.address == wire::IpAddress{}) return !std::exchange(level.has_zero, true);
+  if (prefix.family == wire::Family::kIpv4) {
+    return put(std::span(ipv4_slots_).subspan(level.first_slot), level.mask, prefix.address.ipv4());
   }
-  level.first_slot = ipv6_slots_.size();
-  ipv6_slots_.resize(level.first_slot + slots);
-  const std::span own = std::span(ipv6_slots_).subspan(level.first_slot);
-  for (const TableEntry& entry : entries) {
-    if (entry.prefix.address == wire::IpAddress{}) {
-      level.has_zero = true;
-    } else {
-      insert(own, level.mask, entry.prefix.address);
-    }
-  }
-  ipv6_levels_.push_back(level);
+  return put(std::span(ipv6_slots_).subspan(level.first_slot), level.mask, prefix.address);
 }
 
 bool PrefixSet::level_has_ipv4(const Level& level, std::uint32_t address) const noexcept {

@@ -55,7 +55,10 @@ class PrefixSet {
     std::uint32_t mask = 0;  // slots - 1
     std::size_t first_slot = 0;
   };
-  void add_level(wire::Family family, std::span<const TableEntry> entries);
+  template <class Address>
+  static Level* add_level(std::vector<Level>& levels, std::vector<Address>& slots, std::size_t entries);
+  /// False: it was there.
+  bool insert(const wire::Prefix& prefix, Level& level);
   [[nodiscard]] bool level_has_ipv4(const Level& level, std::uint32_t address) const noexcept;
   [[nodiscard]] bool level_has_ipv6(const Level& level, const wire::IpAddress& address) const noexcept;
   [[nodiscard]] bool level_has(wire::Family family, const Level& level, const wire::IpAddress& address) const noexcept {
