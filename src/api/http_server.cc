@@ -129,7 +129,7 @@ struct HttpServer::State {
       self->bodies_bytes += more;
       return MHD_YES;
     }
-    return self->reply(connection, exchange, self->answer(exchange.request));
+    return self->reply(connection, exchange, self->answer(std::move(exchange.request)));
   }
 
   MHD_Result begin(MHD_Connection* connection, const char* url, const char* method, void** slot) {
@@ -245,7 +245,13 @@ int HttpServer::patience_ms(int most) const noexcept {
 
 void HttpServer::serve() {
   state_->drop_the_slow();
-  MHD_run(state_->daemon);
+  // Its daemon reads one buffer of each connection a run; a large body would come a buffer a turn of the caller.
+  constexpr int kMostRuns = 16;
+  MHD_UNSIGNED_LONG_LONG wait_ms = 0;
+  for (int run = 0; run < kMostRuns; ++run) {
+    MHD_run(state_->daemon);
+    if (MHD_get_timeout(state_->daemon, &wait_ms) != MHD_YES || wait_ms > 0) break;
+  }
 }
 
 std::size_t HttpServer::connection_count() const noexcept {

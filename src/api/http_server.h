@@ -41,7 +41,7 @@ struct HttpOptions {
 
 class HttpServer {
  public:
-  using Answer = std::function<Response(const Request&)>;
+  using Answer = std::function<Response(Request)>;
 
   /// `listener` listens and does not block.
   [[nodiscard]] static base::Result<HttpServer> create(base::FileDescriptor listener, HttpOptions options,
@@ -54,7 +54,7 @@ class HttpServer {
   [[nodiscard]] int descriptor() const noexcept;
   /// Call again after this at the latest; at most `most`.
   [[nodiscard]] int patience_ms(int most) const noexcept;
-  /// Everything that can be done now; calls the answerer for each whole request.
+  /// What can be done now, up to some buffers of each connection; calls the answerer for each whole request.
   void serve();
   [[nodiscard]] std::size_t connection_count() const noexcept;
 

@@ -71,7 +71,7 @@ class HttpServerTest : public ::testing::Test {
     ASSERT_EQ(bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
     ASSERT_EQ(listen(listener.get(), 512), 0);
     auto made = HttpServer::create(std::move(listener), std::move(options),
-                                   [this](const Request& request) { return router_.answer(request); });
+                                   [this](Request request) { return router_.answer(std::move(request)); });
     ASSERT_TRUE(made) << made.error().message;
     thread_ = std::jthread([this, server = std::move(*made), each_turn](const std::stop_token& stop) mutable {
       while (!stop.stop_requested()) {

@@ -35,20 +35,19 @@ bool matches(std::string_view pattern, std::string_view path, std::map<std::stri
 
 }  // namespace
 
-Response Router::answer(const Request& request) const {
+Response Router::answer(Request request) const {
   // libmicrohttpd leaves the body of an answer to HEAD away.
   const std::string_view method = request.method == "HEAD" ? std::string_view("GET") : std::string_view(request.method);
-  Request found = request;
   std::string others;
   for (const Route& route : routes_) {
-    if (!matches(route.path, request.path, found.names)) continue;
+    if (!matches(route.path, request.path, request.names)) continue;
     if (route.method != method) {
       others += (others.empty() ? "" : ", ") + route.method;
       continue;
     }
     if (route.writes && !request.may_write)
       return error_response(status::kForbidden, "this way in is for reading only: see control.http_writes");
-    return route.answer(found);
+    return route.answer(request);
   }
   if (others.empty())
     return error_response(status::kNotFound, "there is no " + request.path + ": see /v1/openapi.json");

@@ -21,7 +21,7 @@ class Router {
   /// Asks something that does not fit into a query: as get().
   void ask(std::string path, Answer answer) { add("POST", std::move(path), std::move(answer), false); }
 
-  [[nodiscard]] Response answer(const Request& request) const;
+  [[nodiscard]] Response answer(Request request) const;
   [[nodiscard]] std::vector<std::string> names() const;  ///< "GET /v1/ports", in the order they were added
 
  private:
