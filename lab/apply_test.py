@@ -60,9 +60,9 @@ class Apply(LabTest):
         self.assert_reaches(SERVER4)
         with Session(self.client, self.server, SERVER4, 7700) as session:
             session.exchange()
-            said = self.apply(NO_PING, "--confirm", "10s")
+            said = self.apply(NO_PING, "--confirm", "5s")
             self.assertIn("rules: 0 added, 0 removed, 1 changed, 0 moved\n", said)
-            self.assertIn("version 1 comes back in 10 s, unless you type: ringplane confirm", said)
+            self.assertIn("version 1 comes back in 5 s, unless you type: ringplane confirm", said)
             self.assertFalse(self.pings())
             session.exchange()
             self.assertIn("unconfirmed for", self.command("history"))
@@ -81,9 +81,9 @@ class Apply(LabTest):
 
     def test_a_confirmation_keeps_them(self):
         self.start()
-        self.apply(NO_PING, "--confirm", "10s")
+        self.apply(NO_PING, "--confirm", "5s")
         self.assertEqual(self.command("confirm"), "version 2 stays\n")
-        time.sleep(11)
+        time.sleep(6)
         self.assertFalse(self.pings())
         self.assertEqual(self.running()["version"], 2)
 
@@ -163,18 +163,18 @@ class Apply(LabTest):
             with self.subTest(late=late):
                 firewall = self.start()
                 self.assert_reaches(SERVER4)
-                self.apply(NO_PING, "--confirm", "10s")
+                self.apply(NO_PING, "--confirm", "5s")
                 applied = time.monotonic()
                 firewall.program.signal(signal.SIGKILL)
                 firewall.program.wait()
                 if late:
-                    time.sleep(11)
+                    time.sleep(6)
                 self.assertFalse(self.pings(), "the data process goes on with them")
                 firewall = self.come_again(NO_PING)
                 if not late:
                     self.assertIn("waiting_s", self.running())
-                self.assert_goes_back(3 if late else 12)
-                self.assertGreater(time.monotonic() - applied, 10)
+                self.assert_goes_back(3 if late else 8)
+                self.assertGreater(time.monotonic() - applied, 5)
                 firewall.stop()
 
     def test_both_die_while_rules_wait(self):
@@ -190,12 +190,12 @@ class Apply(LabTest):
     def test_an_upgrade_takes_the_deadline_along(self):
         self.start()
         self.assert_reaches(SERVER4)
-        self.apply(NO_PING, "--confirm", "10s")
+        self.apply(NO_PING, "--confirm", "5s")
         self.command("upgrade")
         wait_until(lambda: "attached to the data process" in self.firewall.program.output(), "it does not come again")
         wait_until(lambda: self.firewall.ask("/v1/history"), "it does not answer")
         self.assertIn("waiting_s", self.running())
-        self.assert_goes_back(12)
+        self.assert_goes_back(8)
 
     def test_a_hundred_applies_lose_no_packet(self):
         firewall = self.start()
@@ -251,9 +251,9 @@ class Apply(LabTest):
 
     def test_words_that_make_no_sense_are_refused(self):
         self.start()
-        for words, code in ((("--confirm", "soon"), 2), (("--confirm", "5s"), 1), (("--confirm", "2h"), 1)):
+        for words, code in ((("--confirm", "soon"), 2), (("--confirm", "4s"), 1), (("--confirm", "2h"), 1)):
             self.apply(OPEN, *words, code=code)
-        self.assertIn("from 10 to 3600 seconds", self.said)
+        self.assertIn("from 5 to 3600 seconds", self.said)
         for body in ('{"confirm_s": -1}', '{"confirm_s": "60"}', '{"dry_run": 1}', "[]", "{"):
             status, answer = self.firewall.request("POST", "/v1/apply", body)
             self.assertEqual(status, 400, answer)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """What docs/guide/faults.md says of a full disk, of descriptors that run out and of an interface that comes back. (Deaths of
-processes: restart_test.py; readers of the log that go: outputs_test.py; a clock that is set: control/flow_exporter_test.cc.)
+processes: restart_test.py; readers of the log that go: outputs_test.py; a clock that is set: report/flow_exporter_test.cc.)
 """
 import json
 import os

@@ -18,9 +18,9 @@ MAY_INCLUDE = {
     "base": set(), "wire": {"base"}, "frame": {"base"},
     "port": BELOW, "flow": BELOW, "firewall": BELOW, "ips": BELOW, "scan": BELOW, "tcp": BELOW,
     "service": BELOW | {"tcp"},
-    "api": {"base"}, "worker": BELOW | STAGES, "control": BELOW | STAGES | {"worker", "api"}, "bench": BELOW | STAGES | {"worker"},
+    "api": {"base"}, "worker": BELOW | STAGES, "report": BELOW | STAGES | {"worker"}, "control": BELOW | STAGES | {"worker", "api", "report"}, "bench": BELOW | STAGES | {"worker"},
     "translate": BELOW | {"firewall"},
-    "cli": BELOW | STAGES | {"worker", "control", "bench", "translate", "api"},
+    "cli": BELOW | STAGES | {"worker", "report", "control", "bench", "translate", "api"},
 }
 # A port moves frames; of headers it knows how an address and a big-endian number look, and no more.
 PORT_MAY_SEE = {"wire/ip_address.h", "wire/bytes.h"}

@@ -75,7 +75,7 @@ void add_apply(CLI::App& app, Command& chosen) {
       app.add_subcommand("apply", "reads the rules again, runs their tests, tells the difference and swaps");
   words->whom = Whom::add_options(*command);
   command->add_option("--confirm", words->confirm,
-                      "go back by itself unless `ringplane confirm` comes in this time, 10s to 1h");
+                      "go back by itself unless `ringplane confirm` comes in this time, 5s to 1h");
   command->add_flag("--dry-run,--check", words->dry_run, "only tell what would change");
   command->add_flag("--json", words->json, "the answer as JSON");
   command->callback([&chosen, words] { chosen = [words] { return apply(*words); }; });

@@ -18,7 +18,7 @@
 #include "base/file_descriptor.h"
 #include "base/holdings.h"
 #include "base/result.h"
-#include "control/unix_socket.h"
+#include "base/unix_socket.h"
 
 namespace ringplane::control {
 namespace {
@@ -103,7 +103,7 @@ bool receive_descriptors(int fd, std::uint32_t count, std::vector<base::FileDesc
 }  // namespace
 
 base::Result<Channel> Channel::connect(const std::string& path, int patience_ms) {
-  auto client = connect_to(path);
+  auto client = base::connect_to(path);
   if (!client) return std::unexpected(std::move(client.error()));
   Channel channel(std::move(*client));
   channel.set_patience(patience_ms);
@@ -111,7 +111,7 @@ base::Result<Channel> Channel::connect(const std::string& path, int patience_ms)
 }
 
 void Channel::set_patience(int milliseconds) noexcept {
-  control::set_patience(socket_.get(), milliseconds);
+  base::set_patience(socket_.get(), milliseconds);
 }
 
 base::Result<void> Channel::send(const Message& message) {
@@ -126,9 +126,9 @@ base::Result<void> Channel::send(const Message& message) {
                       .body_bytes = static_cast<std::uint32_t>(message.body.size()),
                       .names_bytes = static_cast<std::uint32_t>(names.size()),
                       .descriptors = static_cast<std::uint32_t>(descriptors.size())};
-  bool sent = message.body.size() <= kMostBodyBytes && send_all(socket_.get(), &header, sizeof header) &&
-              send_all(socket_.get(), message.body.data(), message.body.size()) &&
-              send_all(socket_.get(), names.data(), names.size());
+  bool sent = message.body.size() <= kMostBodyBytes && base::send_all(socket_.get(), &header, sizeof header) &&
+              base::send_all(socket_.get(), message.body.data(), message.body.size()) &&
+              base::send_all(socket_.get(), names.data(), names.size());
   for (std::size_t first = 0; sent && first < descriptors.size(); first += kDescriptorsAtOnce) {
     const std::size_t count = std::min<std::size_t>(kDescriptorsAtOnce, descriptors.size() - first);
     sent = send_descriptors(socket_.get(), std::span(descriptors).subspan(first, count));

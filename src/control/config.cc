@@ -18,9 +18,9 @@
 #include <vector>
 
 #include "base/ids.h"
-#include "control/collector.h"
 #include "firewall/diagnostic.h"
 #include "firewall/parser.h"
+#include "report/collector.h"
 #include "wire/ip_address.h"
 #include <toml++/toml.h>
 
@@ -345,7 +345,7 @@ void read_resources(Section& root, Config& config, Errors& errors) {
     section.text("collector", config.ipfix.collector);
     section.number("domain", config.ipfix.domain, 0, kAnyNumber);
     section.number("template_seconds", config.ipfix.template_seconds, 1, 86'400);
-    if (!config.ipfix.collector.empty() && !parse_collector(config.ipfix.collector)) {
+    if (!config.ipfix.collector.empty() && !report::parse_collector(config.ipfix.collector)) {
       errors.add(*section.find("collector"),
                  "'collector' must be an address and a UDP port, such as \"192.0.2.9:4739\" or \"[2001:db8::9]:4739\"");
     }

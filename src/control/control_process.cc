@@ -34,11 +34,11 @@
 #include "control/config.h"
 #include "control/data_link.h"
 #include "control/estate.h"
-#include "control/log_outlet.h"
 #include "control/outlets.h"
 #include "control/reservations.h"
 #include "control/rule_version.h"
 #include "control/rulebook.h"
+#include "report/log_outlet.h"
 
 namespace ringplane::control {
 namespace {
@@ -86,7 +86,7 @@ ControlProcess::ControlProcess(Config config, Estate estate, DataLink link, Rule
 
 base::Result<void> ControlProcess::serve_at(base::FileDescriptor listener, api::HttpOptions options) {
   auto server = api::HttpServer::create(std::move(listener), std::move(options),
-                                        [this](const api::Request& request) { return router_.answer(request); });
+                                        [this](api::Request request) { return router_.answer(std::move(request)); });
   if (!server) return std::unexpected(std::move(server.error()));
   servers_.push_back(std::move(*server));
   return {};
@@ -218,7 +218,7 @@ base::Result<void> ControlProcess::replace(std::uint64_t since_ns) {
   auto next = standby_ ? base::Result<DataLink>(std::move(*standby_)) : DataLink::prepare(estate_);
   standby_.reset();
   if (!next) return std::unexpected(std::move(next.error()));
-  cut_to_whole_lines(estate_.holdings.find("log"));
+  report::cut_to_whole_lines(estate_.holdings.find("log"));
   const auto found = next->go(estate_);
   if (!found) return std::unexpected(found.error());
   link_ = std::move(*next);
@@ -292,7 +292,7 @@ base::Result<nlohmann::ordered_json> ControlProcess::upgrade() {
     (void)link_->how_it_ended();
     link_.reset();
   }
-  cut_to_whole_lines(estate_.holdings.find("log"));
+  report::cut_to_whole_lines(estate_.holdings.find("log"));
   const auto found = next->go(estate_);
   if (!found) {
     fail("the new data process did not take over: " + found.error().message);

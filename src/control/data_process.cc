@@ -28,6 +28,7 @@
 #include "base/holdings.h"
 #include "base/mapped_memory.h"
 #include "base/result.h"
+#include "base/unix_socket.h"
 #include "control/channel.h"
 #include "control/config.h"
 #include "control/data_plane.h"
@@ -40,7 +41,6 @@
 #include "control/start_order.h"
 #include "control/table_desk.h"
 #include "control/taps.h"
-#include "control/unix_socket.h"
 #include "firewall/diagnostic.h"
 #include "firewall/parser.h"
 #include "firewall/policy.h"
@@ -132,7 +132,7 @@ class DataProcess {
 
   /// A control process that comes takes the place of one that was there: that one is dead or about to go.
   void welcome() {
-    base::FileDescriptor client = accept_from(estate_.holdings.find("listener"));
+    base::FileDescriptor client = base::accept_from(estate_.holdings.find("listener"));
     if (!client.valid()) return;
     channel_ = Channel(std::move(client));
     channel_.set_patience(kDataPatienceMs);

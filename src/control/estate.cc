@@ -22,13 +22,13 @@
 #include "base/numa.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "base/unix_socket.h"
 #include "control/config.h"
 #include "control/numa_plan.h"
 #include "control/outlets.h"
 #include "control/reservations.h"
 #include "control/start_order.h"
 #include "control/table_journal.h"
-#include "control/unix_socket.h"
 #include "firewall/ruleset.h"
 #include "flow/flow_table.h"
 #include "frame/arena.h"
@@ -151,7 +151,8 @@ base::Result<void> fill(Estate& estate, const Config& config) {
   if (auto taken = TableJournal::add_files(estate.holdings); !taken) return taken;
   if (auto taken = open_ports(config, estate); !taken) return taken;
   for (const std::string& warning : *reserved) spdlog::warn("{}", warning);  // of a start that fails one says enough
-  return add(estate.holdings, "listener", listen_at(listener_path(config), S_IRUSR | S_IWUSR, kControlProcessesAtOnce));
+  return add(estate.holdings, "listener",
+             base::listen_at(listener_path(config), S_IRUSR | S_IWUSR, kControlProcessesAtOnce));
 }
 
 }  // namespace

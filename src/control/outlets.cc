@@ -11,8 +11,8 @@
 #include "base/file_descriptor.h"
 #include "base/holdings.h"
 #include "base/result.h"
-#include "control/collector.h"
-#include "control/log_outlet.h"
+#include "report/collector.h"
+#include "report/log_outlet.h"
 
 namespace ringplane::control {
 namespace {
@@ -44,7 +44,7 @@ base::Holdings Outlets::renew(const base::Holdings& held, std::uint64_t now_ns) 
   if (!ipfix_.collector.empty() && held.find(kIpfix) < 0 &&
       (ipfix_tried_ns_ == 0 || now_ns - ipfix_tried_ns_ > kTryAgainNs)) {
     ipfix_tried_ns_ = now_ns;
-    if (auto socket = connect_to_collector(ipfix_.collector)) {
+    if (auto socket = report::connect_to_collector(ipfix_.collector)) {
       fresh.add(kIpfix, std::move(*socket));
     } else {
       complain(socket.error().message);
@@ -62,7 +62,7 @@ base::Result<base::Holdings> Outlets::reopen() {
 }
 
 void Outlets::settle(base::Holdings& held, base::Holdings fresh) {
-  if (fresh.find(kLog) >= 0) cut_to_whole_lines(held.find(kLog));
+  if (fresh.find(kLog) >= 0) report::cut_to_whole_lines(held.find(kLog));
   held.add_all(std::move(fresh));
 }
 

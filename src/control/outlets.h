@@ -7,7 +7,7 @@
 #include "base/holdings.h"
 #include "base/result.h"
 #include "control/config.h"
-#include "control/log_outlet.h"
+#include "report/log_outlet.h"
 
 namespace ringplane::control {
 
@@ -29,8 +29,8 @@ class Outlets {
  private:
   void complain(const std::string& sentence);
 
-  LogOutlet log_;
-  IpfixConfig ipfix_;
+  report::LogOutlet log_;
+  report::IpfixConfig ipfix_;
   std::uint64_t ipfix_tried_ns_ = 0;
   std::string complaint_;  ///< the last one, so that it is said once
 };

@@ -20,11 +20,11 @@
 #include "control/config.h"
 #include "control/data_plane.h"
 #include "control/estate.h"
-#include "control/eve_log.h"
-#include "control/eve_writer.h"
-#include "control/flow_exporter.h"
-#include "control/flow_times.h"
 #include "firewall/ruleset.h"
+#include "report/eve_log.h"
+#include "report/eve_writer.h"
+#include "report/flow_exporter.h"
+#include "report/flow_times.h"
 #include "worker/flow_record.h"
 #include "worker/log_record.h"
 #include "worker/snapshot.h"
@@ -93,28 +93,28 @@ base::Result<void> Outputs::change_to(const base::Holdings& fresh) {
 }
 
 bool Outputs::drain(DataPlane& plane) {
-  const FlowTimes times = FlowTimes::now();
+  const report::FlowTimes times = report::FlowTimes::now();
   plane.drain_logs([&](const worker::LogRecord& record) {
-    writer_.write(eve_line(record, ruleset_of(record.generation, plane), interface_of(record.port, plane),
-                           times.wall_of(record.now_ns)));
+    writer_.write(report::eve_line(record, ruleset_of(record.generation, plane), interface_of(record.port, plane),
+                                   times.wall_of(record.now_ns)));
   });
   bool more = false;
   if (wants_flows()) {
-    more =
-        plane.drain_flow_records(kTurnRecords, [&](const worker::FlowRecord& record) { report(record, plane, times); });
+    more = plane.drain_flow_records(kTurnRecords, [&](const worker::FlowRecord& record) { put(record, plane, times); });
   }
   flush(times);
   return more;
 }
 
-void Outputs::report(const worker::FlowRecord& record, const DataPlane& plane, const FlowTimes& times) {
+void Outputs::put(const worker::FlowRecord& record, const DataPlane& plane, const report::FlowTimes& times) {
   if (log_flows_) {
-    writer_.write(eve_flow_line(record, ruleset_of(record.generation, plane), interface_of(record.port, plane), times));
+    writer_.write(
+        report::eve_flow_line(record, ruleset_of(record.generation, plane), interface_of(record.port, plane), times));
   }
   if (exporter_) exporter_->add(record, times);
 }
 
-void Outputs::flush(const FlowTimes& times) {
+void Outputs::flush(const report::FlowTimes& times) {
   writer_.flush();
   if (exporter_) exporter_->flush(times);
 }
@@ -123,7 +123,7 @@ void Outputs::finish(DataPlane& plane) {
   while (drain(plane)) {
   }
   if (!wants_flows()) return;
-  const FlowTimes times = FlowTimes::now();
+  const report::FlowTimes times = report::FlowTimes::now();
   std::uint64_t messages = exporter_ ? exporter_->messages() : 0;
   std::uint64_t left_out = 0;
   plane.for_each_live_flow([&](const worker::FlowRecord& record) {
@@ -131,7 +131,7 @@ void Outputs::finish(DataPlane& plane) {
       ++left_out;
       return;
     }
-    report(record, plane, times);
+    put(record, plane, times);
     // Faster than that a collector's socket would lose what it has no room for.
     if (exporter_ && exporter_->messages() - messages >= kMessagesAtOnce) {
       messages = exporter_->messages();

@@ -12,8 +12,8 @@
 #include "control/config.h"
 #include "control/data_plane.h"
 #include "control/estate.h"
-#include "control/eve_writer.h"
-#include "control/flow_exporter.h"
+#include "report/eve_writer.h"
+#include "report/flow_exporter.h"
 
 namespace ringplane::control {
 
@@ -32,13 +32,13 @@ class Outputs {
  private:
   Outputs() = default;
   [[nodiscard]] bool wants_flows() const noexcept { return log_flows_ || exporter_; }
-  void report(const worker::FlowRecord& record, const DataPlane& plane, const FlowTimes& times);
-  void flush(const FlowTimes& times);
+  void put(const worker::FlowRecord& record, const DataPlane& plane, const report::FlowTimes& times);
+  void flush(const report::FlowTimes& times);
 
-  LogConfig log_;
-  EveWriter writer_;
+  report::LogConfig log_;
+  report::EveWriter writer_;
   bool log_flows_ = false;
-  std::optional<FlowExporter> exporter_;  ///< none: there is no collector
+  std::optional<report::FlowExporter> exporter_;  ///< none: there is no collector
 };
 
 }  // namespace ringplane::control

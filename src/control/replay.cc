@@ -21,7 +21,6 @@
 #include "base/ids.h"
 #include "base/random.h"
 #include "base/result.h"
-#include "control/eve_log.h"
 #include "firewall/parser.h"
 #include "firewall/ruleset.h"
 #include "flow/flow.h"
@@ -29,6 +28,7 @@
 #include "frame/arena.h"
 #include "frame/frame_pool.h"
 #include "port/pcap/pcap_port.h"
+#include "report/eve_log.h"
 #include "wire/flow_key.h"
 #include "wire/packet.h"
 #include "worker/flow_admission.h"
@@ -121,12 +121,13 @@ class PacketLines final : public worker::BurstObserver {
     const flow::FlowDetails details = tables.flows->details(id, now_ns);
     const std::size_t from = details.original_upper ? 1 : 0;
     const wire::FlowKey& key = details.key;
-    return {{"community_id", community_id(key.family, key.protocol, key.address[from], key.address[1 - from],
-                                          key.port[from], key.port[1 - from], packet.icmp_type, packet.icmp_code)},
-            {"direction", flow.direction_of(packet) == wire::Direction::kOriginal ? "original" : "reply"},
-            {"state", std::string(flow::state_name(flow, wire::Direction::kOriginal)) + ":" +
-                          std::string(flow::state_name(flow, wire::Direction::kReply))},
-            {"packets", details.packets[0] + details.packets[1]}};
+    return {
+        {"community_id", report::community_id(key.family, key.protocol, key.address[from], key.address[1 - from],
+                                              key.port[from], key.port[1 - from], packet.icmp_type, packet.icmp_code)},
+        {"direction", flow.direction_of(packet) == wire::Direction::kOriginal ? "original" : "reply"},
+        {"state", std::string(flow::state_name(flow, wire::Direction::kOriginal)) + ":" +
+                      std::string(flow::state_name(flow, wire::Direction::kReply))},
+        {"packets", details.packets[0] + details.packets[1]}};
   }
 
   const std::array<std::string, kSides>& names_;

@@ -20,6 +20,7 @@
 #include "control/control_process.h"
 #include "control/metrics.h"
 #include "control/openapi.h"
+#include "control/questions.h"
 #include "control/rule_routes.h"
 #include "control/show.h"
 
@@ -28,35 +29,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// "?limit=&offset=&search=&sort=" as a question of show.h.
-base::Result<nlohmann::json> page_of(const api::Request& request, std::string_view what) {
-  const auto limit = request.number_or("limit", kUsualLimit, kMaxListed);
-  if (!limit) return std::unexpected(limit.error());
-  const auto offset = request.number_or("offset", 0, UINT32_MAX);
-  if (!offset) return std::unexpected(offset.error());
-  return nlohmann::json{{"show", what},
-                        {"limit", *limit},
-                        {"offset", *offset},
-                        {"search", request.query_or("search", "")},
-                        {"sort", request.query_or("sort", "")}};
-}
-
 constexpr const char* kNobodyLives = "no data process lives: see the daemon's messages, then send SIGHUP";
-
-/// "code jt jf k,code jt jf k,...": a filter that the asker has compiled, as `tcpdump -ddd` prints it.
-base::Result<std::vector<std::array<std::uint32_t, 4>>> program_of(std::string_view text) {
-  std::vector<std::array<std::uint32_t, 4>> program;
-  std::istringstream words{std::string(text)};
-  for (std::string each; std::getline(words, each, ',');) {
-    std::array<std::uint32_t, 4> numbers{};
-    std::istringstream parts(each);
-    for (std::uint32_t& number : numbers) parts >> number;
-    if (!parts || numbers[0] > UINT16_MAX || numbers[1] > UINT8_MAX || numbers[2] > UINT8_MAX)
-      return base::fail("'program' must be instructions of four numbers: code jt jf k");
-    program.push_back(numbers);
-  }
-  return program;
-}
 
 }  // namespace
 
@@ -92,10 +65,9 @@ void ControlProcess::add_routes() {
   router_.post("/v1/tables/{table}/flush",
                [this](const api::Request& request) { return change_table(request, "flush"); });
   router_.ask("/v1/explain", [this](const api::Request& request) {
-    const auto asked = request.json();
-    if (!asked || !asked->contains("packet") || !(*asked)["packet"].is_string())
-      return api::error_response(api::status::kBadRequest, R"(give the packet: {"packet": "in on lan proto tcp ..."})");
-    return answer_of({{"explain", (*asked)["packet"]}});
+    const auto packet = packet_in(request);
+    if (!packet) return api::error_response(api::status::kBadRequest, packet.error().message);
+    return answer_of({{"explain", *packet}});
   });
   router_.get("/v1/trace", [this](const api::Request& request) { return tap(request, "trace"); });
   router_.get("/v1/capture", [this](const api::Request& request) { return tap(request, "capture"); });
@@ -134,17 +106,9 @@ api::Response ControlProcess::answer_of(const nlohmann::json& question) {
 
 api::Response ControlProcess::tap(const api::Request& request, const char* form) {
   if (!link_) return api::error_response(api::status::kUnavailable, kNobodyLives);
-  nlohmann::json question{{"form", form}};
-  const auto program = program_of(request.query_or("program", ""));
-  if (!program) return api::error_response(api::status::kBadRequest, program.error().message);
-  if (!program->empty()) question["program"] = *program;
-  question["filter"] = request.query_or("filter", "");
-  for (const char* name : {"per_second", "snap"}) {
-    const auto number = request.number_or(name, 0, 10'000'000);
-    if (!number) return api::error_response(api::status::kBadRequest, number.error().message);
-    if (request.query.contains(name)) question[name] = *number;
-  }
-  auto opened = tap_streams_.open(question, *link_);
+  const auto question = tap_question(request, form);
+  if (!question) return api::error_response(api::status::kBadRequest, question.error().message);
+  auto opened = tap_streams_.open(*question, *link_);
   if (!opened) return api::error_response(api::status::kBadRequest, opened.error().message);
   const bool captures = std::string_view(form) == "capture";
   return {.content_type = captures ? "application/x-pcapng" : "application/x-ndjson", .stream = std::move(*opened)};

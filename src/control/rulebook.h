@@ -29,7 +29,7 @@ struct ApplyWish {
   std::uint32_t confirm_s = 0;  ///< 0: for good; else kLeastConfirmSeconds to kMostConfirmSeconds
   bool dry_run = false;         ///< only tell what would change
 };
-inline constexpr std::uint32_t kLeastConfirmSeconds = 10;
+inline constexpr std::uint32_t kLeastConfirmSeconds = 5;
 inline constexpr std::uint32_t kMostConfirmSeconds = 3600;
 
 class Rulebook {

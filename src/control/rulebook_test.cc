@@ -239,8 +239,8 @@ TEST_F(RulebookTest, WhileRulesWaitOthersAreRefused) {
 
 TEST_F(RulebookTest, AConfirmationHasLimits) {
   start();
-  for (const std::uint32_t seconds : {1U, 9U, 3601U}) {
-    EXPECT_THAT(book_->apply({.confirm_s = seconds}).error().message, HasSubstr("from 10 to 3600 seconds"));
+  for (const std::uint32_t seconds : {1U, 4U, 3601U}) {
+    EXPECT_THAT(book_->apply({.confirm_s = seconds}).error().message, HasSubstr("from 5 to 3600 seconds"));
   }
 }
 

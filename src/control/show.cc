@@ -23,12 +23,12 @@
 #include "base/result.h"
 #include "control/config.h"
 #include "control/data_plane.h"
-#include "control/eve_log.h"
 #include "firewall/ruleset.h"
 #include "flow/flow.h"
 #include "flow/flow_table.h"
 #include "frame/arena.h"
 #include "port/port.h"
+#include "report/eve_log.h"
 #include "wire/flow_key.h"
 #include "wire/ip_address.h"
 #include "wire/packet.h"
@@ -164,7 +164,7 @@ Json flow_json(const firewall::Ruleset& ruleset, const DataPlane::ListedFlow& li
   const auto& [flow, rule] = listed;
   const bool has_port = flow.key.protocol == wire::protocol::kTcp || flow.key.protocol == wire::protocol::kUdp;
   const std::size_t from = flow.original_upper ? 1 : 0;
-  return {{"proto", protocol_name(flow.key.protocol)},
+  return {{"proto", report::protocol_name(flow.key.protocol)},
           {"source", endpoint(flow.key, from, has_port)},
           {"destination", endpoint(flow.key, 1 - from, has_port)},
           {"state", state_text(flow)},

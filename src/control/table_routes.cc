@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "control/channel.h"
 #include "control/control_process.h"
+#include "control/questions.h"
 #include "control/show.h"
 #include "control/table_file.h"
 #include "control/table_journal.h"
@@ -25,68 +26,6 @@ namespace ringplane::control {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr std::size_t kMostErrorsNamed = 1'000;
-
-/// What a request wants to do with a table.
-struct TableRequest {
-  std::vector<firewall::TableEntry> entries;
-  bool save = false;
-};
-
-/// The errors of a list, as they come.
-class ListErrors {
- public:
-  void add(const std::string& place, const std::string& what) {
-    if (++count_ <= kMostErrorsNamed) text_ += fmt::format("\n{}: {}", place, what);
-  }
-  [[nodiscard]] bool any() const noexcept { return count_ != 0; }
-  [[nodiscard]] std::string text() const {
-    std::string all =
-        fmt::format("nothing was changed: {} error{} in the list{}", count_, count_ == 1 ? "" : "s", text_);
-    if (count_ > kMostErrorsNamed) all += fmt::format("\nand {} more", count_ - kMostErrorsNamed);
-    return all;
-  }
-
- private:
-  std::size_t count_ = 0;
-  std::string text_;
-};
-
-base::Result<TableRequest> read_text(const api::Request& request) {
-  TableRequest wanted{.entries = {}, .save = request.query_or("save", "false") == "true"};
-  firewall::TableText text = firewall::parse_table_text(request.body);
-  ListErrors errors;
-  for (const firewall::TableTextError& error : text.errors) errors.add(fmt::format("line {}", error.line), error.what);
-  if (errors.any()) return base::fail(errors.text(), base::ErrorKind::kBadConfiguration);
-  wanted.entries = std::move(text.entries);
-  return wanted;
-}
-
-base::Result<TableRequest> read_json(const api::Request& request) {
-  const auto body = request.json();
-  if (!body) return std::unexpected(body.error());
-  for (const auto& [key, value] : body->items()) {
-    const bool fits = (key == "entries" && value.is_array()) || (key == "save" && value.is_boolean());
-    if (!fits) return base::fail(R"(the body must be {"entries": ["192.0.2.1", ...], "save": false})");
-  }
-  TableRequest wanted{.entries = {}, .save = body->value("save", false)};
-  ListErrors errors;
-  std::size_t number = 0;
-  for (const auto& each : body->value("entries", nlohmann::json::array())) {
-    const std::string place = fmt::format("entry {}", ++number);
-    if (!each.is_string()) {
-      errors.add(place, "it is no string");
-      continue;
-    }
-    const firewall::TableText read = firewall::parse_table_text(each.get<std::string>());
-    for (const firewall::TableTextError& error : read.errors) errors.add(place, error.what);
-    if (read.errors.empty() && read.entries.empty()) errors.add(place, "it is empty");
-    wanted.entries.insert(wanted.entries.end(), read.entries.begin(), read.entries.end());
-  }
-  if (errors.any()) return base::fail(errors.text(), base::ErrorKind::kBadConfiguration);
-  return wanted;
-}
 
 api::Response response_to(const base::Result<Json>& answer) {
   if (!answer) return api::error_response(api::status::kUnavailable, answer.error().message);
@@ -125,7 +64,7 @@ base::Result<void> ControlProcess::save_table(const std::string& table, const st
 }
 
 api::Response ControlProcess::change_table(const api::Request& request, const std::string& op) {
-  const auto wanted = request.content_type == "text/plain" ? read_text(request) : read_json(request);
+  const auto wanted = table_wish_in(request);
   if (!wanted) {
     const bool is_list = wanted.error().kind == base::ErrorKind::kBadConfiguration;
     return api::error_response(is_list ? api::status::kUnprocessable : api::status::kBadRequest,

@@ -13,9 +13,10 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "control/config.h"
 #include "control/data_plane.h"
-#include "control/pcapng.h"
-#include "control/trace_line.h"
+#include "report/pcapng.h"
+#include "report/trace_line.h"
 #include "worker/packet_tap.h"
 #include "worker/pipeline.h"
 
@@ -38,6 +39,11 @@ base::Result<worker::PacketFilter> filter_of(const nlohmann::json& asked) {
 }
 
 }  // namespace
+
+Taps::Taps(DataPlane& plane) : plane_(plane) {
+  for (const PortConfig& port : plane.config().ports)
+    ports_.push_back({.name = port.name, .interface = port.interface});
+}
 
 base::Result<nlohmann::ordered_json> Taps::open(const nlohmann::json& asked) {
   if (askers_.size() == kMost)
@@ -68,25 +74,27 @@ base::Result<std::string> Taps::take(std::uint32_t tap) {
   asker.asked_ns = base::monotonic_ns();
   const std::uint64_t wall_offset_ns = base::wall_clock_ns() - asker.asked_ns;
   std::string out;
-  if (asker.captures && !std::exchange(asker.has_begun, true)) out += pcapng_begin(plane_.config().ports);
+  if (asker.captures && !std::exchange(asker.has_begun, true))
+    out += report::pcapng_begin(std::string("ringplane ") + RINGPLANE_VERSION, ports_);
   std::uint64_t lost = 0;
   worker::TapRecord record;
   for (std::uint32_t worker = 0; worker < asker.taps.size(); ++worker) {
     while (out.size() < kMostAtOnce && asker.taps[worker]->pop(record)) {
-      const TracedPacket packet{.record = record,
-                                .worker = worker,
-                                .wall_ns = record.now_ns + wall_offset_ns,
-                                .ports = plane_.config().ports,
-                                .ruleset = record.generation == plane_.snapshot().generation
-                                               ? &plane_.snapshot().policy->ruleset()
-                                               : nullptr};
-      out += asker.captures ? pcapng_packet(packet) : trace_line(packet);
+      const report::TracedPacket packet{.record = record,
+                                        .worker = worker,
+                                        .wall_ns = record.now_ns + wall_offset_ns,
+                                        .ports = ports_,
+                                        .ruleset = record.generation == plane_.snapshot().generation
+                                                       ? &plane_.snapshot().policy->ruleset()
+                                                       : nullptr};
+      out += asker.captures ? report::pcapng_packet(packet) : report::trace_line(packet);
     }
     lost += asker.taps[worker]->lost();
   }
   if (const std::uint64_t more = lost - std::exchange(asker.lost_told, lost); more != 0) {
     // Statistics stand at the end of a file; one that is cut off anywhere has the last ones before.
-    out += asker.captures ? pcapng_lost(lost, base::wall_clock_ns()) : nlohmann::json{{"missed", more}}.dump() + "\n";
+    out += asker.captures ? report::pcapng_lost(lost, base::wall_clock_ns())
+                          : nlohmann::json{{"missed", more}}.dump() + "\n";
   }
   return out;
 }

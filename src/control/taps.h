@@ -14,6 +14,7 @@
 
 #include "base/result.h"
 #include "control/data_plane.h"
+#include "report/trace_line.h"
 #include "worker/packet_tap.h"
 
 namespace ringplane::control {
@@ -21,7 +22,7 @@ namespace ringplane::control {
 class Taps {
  public:
   static constexpr std::size_t kMost = 8;
-  explicit Taps(DataPlane& plane) : plane_(plane) {}
+  explicit Taps(DataPlane& plane);
 
   /// {"form": "trace"|"capture", "filter": text or "program": [[code, jt, jf, k], ...], "per_second": N, "snap":
   /// bytes}. The answer is {"tap": number}.
@@ -44,6 +45,7 @@ class Taps {
   [[nodiscard]] base::Result<void> tell_workers();
 
   DataPlane& plane_;
+  std::vector<report::PortNames> ports_;
   std::map<std::uint32_t, Asker> askers_;
   std::vector<std::unique_ptr<worker::PacketTaps>> observers_;  // the workers'
   std::uint32_t next_ = 1;

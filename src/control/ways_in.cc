@@ -24,9 +24,9 @@
 #include "base/clock.h"
 #include "base/file_descriptor.h"
 #include "base/result.h"
+#include "base/unix_socket.h"
 #include "control/config.h"
 #include "control/control_process.h"
-#include "control/unix_socket.h"
 
 namespace ringplane::control {
 namespace {
@@ -94,13 +94,13 @@ class RefusalLog {
 }  // namespace
 
 base::Result<WaysIn> WaysIn::open(const ControlConfig& config) {
-  if (connect_to(config.socket)) {
+  if (base::connect_to(config.socket)) {
     return base::fail("another ringplane answers at " + config.socket +
                       ": stop it, or give this one its own control.socket");
   }
   WaysIn ways;
-  auto listener = listen_at(config.socket, S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP, kBacklog);
-  if (!listener) return std::unexpected(std::move(listener.error()));
+  auto listener = base::listen_at(config.socket, S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP, kBacklog);
+  if (!listener) return base::fail("control.socket: " + listener.error().message, listener.error().kind);
   ways.unix_listener_ = std::move(*listener);
   ways.path_ = config.socket;
   // Without such a group it stays ours alone.

@@ -1,5 +1,5 @@
 // FlowRecord: a flow that has ended, as plain values, on its way from the worker to the control thread, which makes a
-// line of text (control/eve_log.h) or records of IPFIX (control/ipfix.h) of it. Made only if somebody wants them
+// line of text (report/eve_log.h) or records of IPFIX (report/ipfix.h) of it. Made only if somebody wants them
 // (WorkerOptions::flow_record_slots).
 #pragma once
 

@@ -1,5 +1,5 @@
 // LogRecord: one logged packet as plain values, small enough to leave the worker through a ring. The control thread
-// makes a line of text of it (control/eve_log.h).
+// makes a line of text of it (report/eve_log.h).
 #pragma once
 
 #include <cstdint>
