@@ -327,7 +327,7 @@ base::Result<void> DataPlane::reload(std::shared_ptr<const firewall::Policy> pol
 
 base::Result<void> DataPlane::change_table(TableChange change) {
   spread_overloads();
-  auto made = change.replaces ? editor_->replace_table(change.table, change.added)
+  auto made = change.replaces ? editor_->replace_table(change.table, std::exchange(change.added, {}))
                               : editor_->change_table(change.table, change.removed, change.added);
   if (!made) return std::unexpected(std::move(made.error()));
   return go_over(*made, withdraw(change));

@@ -176,13 +176,17 @@ Json TableDesk::change(firewall::TableId table, const nlohmann::json& asked, con
     change.added = std::move(entries);
   }
   const std::size_t overload_before = plane_.additions_to(table).size();
-  if (auto made = plane_.change_table(
-          {.table = table, .replaces = change.replaces, .removed = change.removed, .added = change.added});
+  // Each copy of a long list costs as much as compiling it.
+  const std::string record = TableJournal::record_of(change);
+  if (auto made = plane_.change_table({.table = table,
+                                       .replaces = change.replaces,
+                                       .removed = std::move(change.removed),
+                                       .added = std::move(change.added)});
       !made) {
     return refusal(api::status::kUnprocessable, "nothing was changed: " + made.error().message);
   }
   changed_.insert(before.name);
-  if (auto kept = journal_.append(change); !kept) {
+  if (auto kept = journal_.append(record, change.replaces); !kept) {
     return refusal(api::status::kFailed,
                    "it was changed, but would be forgotten if the data process died: " + kept.error().message);
   }

@@ -35,15 +35,12 @@ struct RecordHead {
   std::uint64_t added = 0;
 };
 
-std::string record_of(const NamedTableChange& change) {
-  std::vector<firewall::TableEntry> removed;
-  for (const wire::Prefix& prefix : change.removed) removed.push_back({.prefix = prefix});
-  const RecordHead head{.replaces = change.replaces ? 1U : 0U,
-                        .name_bytes = static_cast<std::uint32_t>(change.table.size()),
-                        .removed = removed.size(),
-                        .added = change.added.size()};
-  std::string bytes(reinterpret_cast<const char*>(&head), sizeof head);
-  return bytes + change.table + packed_entries(removed) + packed_entries(change.added);
+/// Packs `entry`, kEntryBytes of them, at `at`.
+void pack(const firewall::TableEntry& entry, char* at) noexcept {
+  at[0] = static_cast<char>(entry.prefix.family);
+  at[1] = static_cast<char>(entry.prefix.length);
+  at[2] = static_cast<char>(entry.negated ? 1 : 0);
+  std::memcpy(at + 4, entry.prefix.address.bytes.data(), entry.prefix.address.bytes.size());
 }
 
 /// The first `bytes` of `rest`, which they are taken from; none: there are fewer.
@@ -81,10 +78,7 @@ std::string packed_entries(std::span<const firewall::TableEntry> entries) {
   std::string bytes(entries.size() * kEntryBytes, '\0');
   char* at = bytes.data();
   for (const firewall::TableEntry& entry : entries) {
-    at[0] = static_cast<char>(entry.prefix.family);
-    at[1] = static_cast<char>(entry.prefix.length);
-    at[2] = static_cast<char>(entry.negated ? 1 : 0);
-    std::memcpy(at + 4, entry.prefix.address.bytes.data(), entry.prefix.address.bytes.size());
+    pack(entry, at);
     at += kEntryBytes;
   }
   return bytes;
@@ -129,22 +123,42 @@ base::Result<TableJournal::Head> TableJournal::head_of(unsigned file) const {
   return head;
 }
 
-base::Result<void> TableJournal::append(const NamedTableChange& change) {
+std::string TableJournal::record_of(const NamedTableChange& change) {
+  const RecordHead head{.replaces = change.replaces ? 1U : 0U,
+                        .name_bytes = static_cast<std::uint32_t>(change.table.size()),
+                        .removed = change.removed.size(),
+                        .added = change.added.size()};
+  std::string bytes(sizeof head + change.table.size() + (head.removed + head.added) * kEntryBytes, '\0');
+  char* at = bytes.data();
+  std::memcpy(at, &head, sizeof head);
+  change.table.copy(at += sizeof head, change.table.size());
+  at += change.table.size();
+  for (const wire::Prefix& prefix : change.removed) {
+    pack({.prefix = prefix}, at);
+    at += kEntryBytes;
+  }
+  for (const firewall::TableEntry& entry : change.added) {
+    pack(entry, at);
+    at += kEntryBytes;
+  }
+  return bytes;
+}
+
+base::Result<void> TableJournal::append(std::string_view record, bool replaces) {
   if (files_[0] < 0 || files_[1] < 0) {
     return base::fail(
         "tables cannot be changed: this ringplane was upgraded from a version that has no place to remember it; stop "
         "and start it");
   }
   if (head_.magic == 0) head_ = {.magic = kJournalMagic, .number = 0, .end = kJournalStart};
-  const std::string bytes = record_of(change);
-  if (auto written = base::write_memory_file(files_[present_], bytes, head_.end); !written) return written;
+  if (auto written = base::write_memory_file(files_[present_], record, head_.end); !written) return written;
   Head next = head_;
-  next.end += bytes.size();
+  next.end += record.size();
   auto written = base::write_memory_file(files_[present_], {reinterpret_cast<const char*>(&next), sizeof next}, 0);
   if (!written) return written;
   head_ = next;
   // Written anew, it would be no shorter than this.
-  if (change.replaces) base_bytes_ = std::max<std::uint64_t>(base_bytes_, bytes.size());
+  if (replaces) base_bytes_ = std::max<std::uint64_t>(base_bytes_, record.size());
   return {};
 }
 

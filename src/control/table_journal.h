@@ -39,7 +39,12 @@ class TableJournal {
   /// Of those that `holdings`, which outlives this, has. Without them (an estate of an older program), append() fails.
   explicit TableJournal(const base::Holdings& holdings) noexcept;
 
-  [[nodiscard]] base::Result<void> append(const NamedTableChange& change);
+  [[nodiscard]] base::Result<void> append(const NamedTableChange& change) {
+    return append(record_of(change), change.replaces);
+  }
+  /// The same in two steps, for who lets go of a long list in between.
+  [[nodiscard]] static std::string record_of(const NamedTableChange& change);
+  [[nodiscard]] base::Result<void> append(std::string_view record, bool replaces);
   [[nodiscard]] bool is_due_anew() const noexcept;
   /// In place of all that is written, `changes`, each of which replaces.
   [[nodiscard]] base::Result<void> write_anew(std::span<const NamedTableChange> changes);

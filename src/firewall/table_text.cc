@@ -1,5 +1,6 @@
 #include "firewall/table_text.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -16,6 +17,7 @@ namespace ringplane::firewall {
 namespace {
 
 constexpr std::size_t kShownOfWord = 60;
+constexpr std::size_t kMostReserved = std::size_t{1} << 20;  // a text of empty lines is to cost no memory
 
 bool is_between_words(char c) {
   return c == ' ' || c == '\t' || c == '\r' || c == ',';
@@ -44,6 +46,8 @@ std::string add_word(std::string_view word, bool negated, TableText& text) {
 
 TableText parse_table_text(std::string_view text) {
   TableText read;
+  const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + 1;
+  read.entries.reserve(std::min(lines, kMostReserved));
   std::uint32_t line = 1;
   std::size_t line_start = 0;
   bool negated = false;
