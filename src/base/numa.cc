@@ -34,7 +34,12 @@ std::string read_line(const std::string& path) {
   return any ? std::string(line.data(), std::strcspn(line.data(), "\n")) : "";
 }
 
-/// "0-3,8" into its numbers; what is no such list gives none.
+bool is_node(int node) noexcept {
+  return node >= 0 && node < NodeMask::kMostNodes;
+}
+
+}  // namespace
+
 std::vector<std::uint32_t> numbers_of(std::string_view list) {
   constexpr std::uint32_t kMost = 1U << 16;
   std::vector<std::uint32_t> numbers;
@@ -56,12 +61,6 @@ std::vector<std::uint32_t> numbers_of(std::string_view list) {
   }
   return numbers;
 }
-
-bool is_node(int node) noexcept {
-  return node >= 0 && node < NodeMask::kMostNodes;
-}
-
-}  // namespace
 
 NumaNodes NumaNodes::read(const std::string& folder) {
   NumaNodes found;

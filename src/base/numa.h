@@ -8,11 +8,15 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ringplane::base {
 
 inline constexpr int kAnyNode = -1;
+
+/// "0-3,8", as sysfs writes processors and nodes, into its numbers; what is no such list gives none.
+[[nodiscard]] std::vector<std::uint32_t> numbers_of(std::string_view list);
 
 class NumaNodes {
  public:
