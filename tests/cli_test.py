@@ -6,6 +6,7 @@ Usage: cli_test.py PROGRAM. Needs no privileges; the data plane itself is tried 
 import hashlib
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -17,7 +18,7 @@ PROGRAM = ""
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "bridge"
 FINE, FAILED, USAGE, INCOMPLETE, BAD_CONFIGURATION = 0, 1, 2, 3, 78
-COMMANDS = ["run", "check", "explain", "test", "replay", "show", "apply", "confirm", "rollback", "history", "import"]
+COMMANDS = ["run", "check", "explain", "test", "replay", "show", "apply", "confirm", "rollback", "history", "import", "doctor"]
 WEB = "in on lan proto tcp from 10.9.0.1 port 40000 to 10.9.0.2 port 80 flags S"
 SSH = "in on lan proto tcp from 10.9.0.1 port 40000 to 10.9.0.2 port 22 flags S"
 
@@ -61,7 +62,7 @@ class Help(Case):
             self.assertIn("--help", self.exits(FINE, command, "--help").stdout)
 
     def test_what_prints_data_has_json(self):
-        for command in ("check", "explain", "test", "replay", "show", "apply", "confirm", "rollback", "history"):
+        for command in ("check", "explain", "test", "replay", "show", "apply", "confirm", "rollback", "history", "doctor"):
             self.assertIn("--json", self.exits(FINE, command, "--help").stdout)
 
     def test_the_version(self):
@@ -72,7 +73,7 @@ class Help(Case):
                       ["show", "weather"], ["replay"], ["run"], ["import"], ["test", "-f", EXAMPLE / "pf.conf"],
                       ["check", "-f", EXAMPLE / "pf.conf", "-c", EXAMPLE / "ringplane.toml"],
                       ["show", "flows", "--limit", "many"], ["rollback", "first"], ["rollback", "0"], ["history", "-1"],
-                      ["apply", "--confirm", "soon"]):
+                      ["apply", "--confirm", "soon"], ["doctor", "--nonsense"], ["doctor", "-c", EXAMPLE / "ringplane.toml", "eth0"]):
             with self.subTest(words=words):
                 self.exits(USAGE, *words)
 
@@ -338,6 +339,43 @@ class Show(Case):
 
     def test_a_configuration_that_cannot_be_read(self):
         self.exits(BAD_CONFIGURATION, "show", "ports", "-c", self.folder / "absent.toml")
+
+
+class Doctor(Case):
+    """What it says depends on the machine; lab/doctor_test.py has machines of its own."""
+
+    def test_interfaces_that_are_not_there_and_json(self):
+        done = self.exits(FAILED, "doctor", "--json", "no-such-one")
+        self.assertIn("no-such-one link", done.stderr)
+        findings = json.loads(done.stdout)
+        self.assertEqual([each["what"] for each in findings if each["subject"] == "no-such-one"], ["link"])
+        self.assertLessEqual({"kernel", "memory", "cpu"}, {each["subject"] for each in findings})
+        for finding in findings:
+            self.assertEqual(list(finding), ["level", "subject", "what", "finding", "advice"])
+            self.assertIn(finding["level"], ("ok", "slow", "broken", "unknown"))
+
+    def test_every_line_is_described(self):
+        page = (ROOT / "docs" / "reference" / "doctor.md").read_text()
+        source = (ROOT / "src" / "doctor" / "doctor.cc").read_text()
+        checks = re.findall(r'^    \{(?:"\w+", )?"([^"]+)", check_', source, re.M)
+        self.assertGreater(len(checks), 40)
+        for what in checks:
+            self.assertIn(f"`{what}`", page)
+
+    def test_a_configuration_with_errors_has_them_told(self):
+        config = self.write("ringplane.toml", "rules = 1\nnonsense = 2\n")
+        self.assertIn("nonsense", self.exits(BAD_CONFIGURATION, "doctor", "-c", config).stderr)
+
+    def test_the_limit_of_states_in_the_rules_counts(self):
+        def wanted(rules):
+            self.write("pf.conf", rules)
+            config = self.write("ringplane.toml", 'rules = "pf.conf"\n[[port]]\ninterface = "rp-none0"\n[[port]]\n'
+                                'interface = "rp-none1"\n[[bridge]]\nports = ["rp-none0", "rp-none1"]\n')
+            findings = json.loads(self.exits(FAILED, "doctor", "--json", "-c", config).stdout)
+            return next(int(each["finding"].split()[0]) for each in findings if each["what"] == "free")
+
+        few, many = wanted("pass\n"), wanted("set limit states 2000000\npass\n")
+        self.assertGreater(many, few + 1_800_000 * 128 // (1 << 20))
 
 
 class Run(Case):

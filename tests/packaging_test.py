@@ -100,6 +100,9 @@ class Completion(Folder):
         for each in known:
             self.assertIn(f" {each}", (PACKAGING / "man" / "ringplane.8").read_text())
 
+    def test_offers_interfaces_to_the_doctor(self):
+        self.assertEqual(sorted(self.completed("ringplane doctor ")), sorted(os.listdir("/sys/class/net")))
+
     def test_offers_the_options_of_a_command(self):
         for command in commands():
             options = set(re.findall(r"--[a-z0-9-]+", run(PROGRAM, command, "--help").stdout.split("Exit codes:")[0]))

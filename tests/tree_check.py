@@ -18,9 +18,9 @@ MAY_INCLUDE = {
     "base": set(), "wire": {"base"}, "frame": {"base"},
     "port": BELOW, "flow": BELOW, "firewall": BELOW, "ips": BELOW, "scan": BELOW, "tcp": BELOW,
     "service": BELOW | {"tcp"},
-    "api": {"base"}, "worker": BELOW | STAGES, "report": BELOW | STAGES | {"worker"}, "control": BELOW | STAGES | {"worker", "api", "report"}, "bench": BELOW | STAGES | {"worker"},
+    "api": {"base"}, "doctor": {"base"}, "worker": BELOW | STAGES, "report": BELOW | STAGES | {"worker"}, "control": BELOW | STAGES | {"worker", "api", "report"}, "bench": BELOW | STAGES | {"worker"},
     "translate": BELOW | {"firewall"},
-    "cli": BELOW | STAGES | {"worker", "report", "control", "bench", "translate", "api"},
+    "cli": BELOW | STAGES | {"worker", "report", "control", "bench", "translate", "api", "doctor"},
 }
 # A port moves frames; of headers it knows how an address and a big-endian number look, and no more.
 PORT_MAY_SEE = {"wire/ip_address.h", "wire/bytes.h"}
@@ -33,6 +33,7 @@ HEAVY_ALLOWED = {
     "src/control/replay.h": "a sink for each line; included by two files",
     "src/api/message.h": "what to do when a response is sent", "src/api/router.h": "the answerers are given",
     "src/api/http_server.h": "the answerer is given", "src/api/http_client.h": "the taker of a stream is given",
+    "src/doctor/test_machine.h": "makes folders; included by tests only",
     "src/cli/commands.h": "the chosen sub-command; included by the commands only",
 }
 BANNED_NAMES = {"util", "utils", "common", "misc", "helper", "helpers", "manager", "core", "lib", "impl"}

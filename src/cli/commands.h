@@ -32,6 +32,7 @@ void add_history(CLI::App& app, Command& chosen);
 void add_upgrade(CLI::App& app, Command& chosen);
 void add_reopen_log(CLI::App& app, Command& chosen);
 void add_import(CLI::App& app, Command& chosen);
+void add_doctor(CLI::App& app, Command& chosen);
 void add_bench(CLI::App& app, Command& chosen);
 
 /// The whole program: parses the words, runs the command, returns the exit code.
