@@ -495,6 +495,8 @@ FlowDetails FlowTable::details(base::FlowId id, std::uint64_t now_ns) const noex
       .idle_ns = Tick{now - flow.last_seen} * kTickNs,
       .expires_in_ns = left > 0 ? static_cast<std::uint64_t>(left) * kTickNs : 0,
       .path = flow.path,
+      .id = id,
+      .at_ns = now_ns,
   };
   for (std::size_t side = 0; side < 2; ++side) details.state[side] = flow.state(static_cast<wire::Direction>(side));
   return details;

@@ -117,6 +117,8 @@ struct FlowDetails {
   std::uint64_t idle_ns = 0;
   std::uint64_t expires_in_ns = 0;  ///< if nothing more is seen
   base::RulePathId path{};
+  base::FlowId id{};
+  std::uint64_t at_ns = 0;  ///< when all this was so
 };
 
 /// What a flow has counted, and since when.

@@ -51,9 +51,15 @@ struct SnapshotChange {
   std::atomic<bool> taken{false};
 };
 
-/// A request to write out up to records.capacity() flows; the worker fills it over many turns.
+/// A request to write out up to records.capacity() flows; the worker fills it over many turns: first those of `again`,
+/// then, from record `cursor` of its table on, those that had a packet within `idle_ns`.
 struct FlowDump {
   std::vector<flow::FlowDetails> records;  ///< reserved by the asker; never grows beyond its capacity
+  std::vector<base::FlowId> again{};       ///< those that still live
+  std::uint32_t again_seen = 0;            ///< the worker's: of these
+  std::uint32_t cursor = 0;                ///< in the end: the record to go on with; 0 behind the last
+  std::uint32_t most = UINT32_MAX;         ///< records to look at; in the end: how many were not
+  std::uint64_t idle_ns = UINT64_MAX;
   std::atomic<bool> done{false};
 };
 

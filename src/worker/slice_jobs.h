@@ -8,10 +8,8 @@
 
 namespace ringplane::worker {
 
-/// Writes the live flows among the next `count` records from `cursor` on into `dump`, as far as it has room; returns
-/// the cursor to go on with, 0 when all were seen or the dump is full.
-[[nodiscard]] std::uint32_t dump_slice(std::uint32_t cursor, std::uint32_t count, std::uint64_t now_ns,
-                                       WorkerTables& tables, FlowDump& dump) noexcept;
+/// Goes on with `dump` by `count` records at most; true when it is done: all were seen, or there is no room for more.
+[[nodiscard]] bool dump_slice(std::uint32_t count, std::uint64_t now_ns, WorkerTables& tables, FlowDump& dump) noexcept;
 
 /// Begins to end the flows of the host of `addition`, which has `flush`: one after the other with those that
 /// already wait (FlushJobs).

@@ -150,10 +150,7 @@ bool Worker::read_control(std::uint64_t now_ns) {
         }
         if (message.addition.flush) begin_flush(message.addition, tables_);
         break;
-      case ControlMessage::Kind::kFlowDump:
-        dump_ = message.dump;
-        dump_cursor_ = 0;
-        break;
+      case ControlMessage::Kind::kFlowDump: dump_ = message.dump; break;
       case ControlMessage::Kind::kObserver:
         pipeline_.set_observer(message.observer->observer);
         message.observer->taken.store(true, std::memory_order_release);
@@ -166,8 +163,8 @@ bool Worker::read_control(std::uint64_t now_ns) {
   }
   if (dump_ != nullptr) {
     any = true;
-    dump_cursor_ = dump_slice(dump_cursor_, kSliceFlows, now_ns, tables_, *dump_);
-    if (dump_cursor_ == 0) std::exchange(dump_, nullptr)->done.store(true, std::memory_order_release);
+    if (dump_slice(kSliceFlows, now_ns, tables_, *dump_))
+      std::exchange(dump_, nullptr)->done.store(true, std::memory_order_release);
   }
   return any;
 }
@@ -244,13 +241,18 @@ bool Worker::keep_time(std::uint64_t now_ns) {
 
 void Worker::run() {
   prctl(PR_SET_TIMERSLACK, kNapSlackNs);
+  std::uint64_t now_ns = base::monotonic_ns();
   while (!stopping_.load(std::memory_order_relaxed)) {
-    if (run_once(base::monotonic_ns())) {
+    const bool busy = run_once(now_ns);
+    if (busy) {
       idle_turns_ = 0;
       nap_us_ = kFirstNapUs;
     } else if (++idle_turns_ > spin_turns_ && spin_turns_ != 0xffffffff) {
       sleep();
     }
+    // The one clock read of the next turn is the end of this one too.
+    const std::uint64_t then_ns = std::exchange(now_ns, base::monotonic_ns());
+    if (busy) tables_.counters.busy_ns.add(now_ns - then_ns);
   }
 }
 

@@ -104,7 +104,6 @@ class Worker {
   SnapshotChange* withdrawing_ = nullptr;
   std::size_t withdrawn_ = 0;  ///< of its hosts
   FlowDump* dump_ = nullptr;
-  std::uint32_t dump_cursor_ = 0;
   std::uint32_t recheck_cursor_ = 0;
   std::atomic<bool> stopping_{false};
 };

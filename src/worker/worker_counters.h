@@ -23,6 +23,7 @@ struct WorkerCounters {
   base::Counter turns;              ///< of the loop
   base::Counter busy_turns;         ///< of these, with at least one packet
   base::Counter sleeps;
+  base::Counter busy_ns;  ///< in turns with anything to do: packets, messages, timers that are behind
   std::array<base::Counter, base::kDropReasonCount> dropped;
 };
 

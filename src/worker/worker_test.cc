@@ -415,6 +415,47 @@ TEST(Worker, WritesOutItsFlowsInSlices) {
   EXPECT_EQ(dump.records[0].key.protocol, wire::protocol::kTcp);
 }
 
+/// Parts of a table, as the search for the busiest flows asks for them.
+TEST(Worker, WritesOutKnownFlowsAndThenThoseOfAPartThatWereActive) {
+  TestRig rig("pass\n");
+  const auto flow = [](std::uint16_t i) {
+    return Connection{.client_port = static_cast<std::uint16_t>(1000 + i)}.syn();
+  };
+  for (std::uint16_t i = 0; i < 200; ++i) rig.through(kLan, flow(i));
+  rig.now_ns += 5 * base::kNanosPerSecond;
+  for (std::uint16_t i = 90; i < 200; ++i) rig.through(kLan, flow(i));
+  FlowDump dump;
+  const auto ask = [&](std::uint32_t cursor, std::uint32_t most, std::uint32_t room) {
+    dump.done = false;
+    dump.records = std::vector<flow::FlowDetails>();
+    dump.records.reserve(room);
+    dump.again_seen = 0;
+    dump.cursor = cursor;
+    dump.most = most;
+    dump.idle_ns = base::kNanosPerSecond;
+    ASSERT_TRUE(rig.mailbox().from_control.push(
+        {.kind = ControlMessage::Kind::kFlowDump, .change = nullptr, .dump = &dump, .addition = {}}));
+    rig.turn(10);
+    ASSERT_TRUE(dump.done);
+  };
+  const auto first = [&](std::size_t i) { return dump.records.at(i).id.value; };
+  dump.again = {base::FlowId{7}, base::FlowId{250}};
+  ask(0, 100, 1'000);
+  ASSERT_EQ(dump.records.size(), 11U) << "7, though it is idle; nothing lives at 250; 90 to 99";
+  EXPECT_EQ(first(0), 7U);
+  EXPECT_EQ(first(1), 90U);
+  EXPECT_EQ(dump.records[1].at_ns, rig.now_ns);
+  EXPECT_EQ(dump.cursor, 100U);
+  EXPECT_EQ(dump.most, 0U);
+  dump.again.clear();
+  ask(100, 1'000, 1'000);
+  EXPECT_EQ(dump.records.size(), 100U);
+  EXPECT_EQ(dump.cursor, 0U) << "all were seen";
+  ask(0, 1'000, 30);
+  EXPECT_EQ(dump.records.size(), 30U);
+  EXPECT_EQ(dump.cursor, 120U) << "the first for which there was no room, whatever was looked at";
+}
+
 TEST(Worker, LogsDropsAndLogRules) {
   TestRig rig("block\npass out\npass in log proto udp to port 53\npass in log (all) proto udp to port 123\n");
   const auto udp = [](std::uint16_t port) {
