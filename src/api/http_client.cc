@@ -1,6 +1,7 @@
 #include "api/http_client.h"
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -18,8 +19,6 @@
 namespace ringplane::api {
 namespace {
 
-constexpr std::uint32_t kPatienceSeconds = 60;
-
 struct Easy {
   void operator()(CURL* handle) const noexcept { curl_easy_cleanup(handle); }
 };
@@ -35,7 +34,7 @@ struct HttpClient::Words {
   std::string body{};
   std::string content_type{};
   const std::function<bool(std::string_view)>* take = nullptr;
-  std::uint32_t seconds = kPatienceSeconds;
+  std::uint32_t seconds = 0;
 };
 
 base::Result<HttpClient::Reply> HttpClient::exchange(const Words& words) const {
@@ -68,6 +67,14 @@ base::Result<HttpClient::Reply> HttpClient::exchange(const Words& words) const {
   curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, receive);
   curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &incoming);
   curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT, static_cast<long>(words.seconds));
+  if (given_up_ != nullptr) {
+    const auto ask = +[](void* given_up, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+      return static_cast<const std::atomic<bool>*>(given_up)->load(std::memory_order_relaxed) ? 1 : 0;
+    };
+    curl_easy_setopt(curl.get(), CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl.get(), CURLOPT_XFERINFOFUNCTION, ask);
+    curl_easy_setopt(curl.get(), CURLOPT_XFERINFODATA, const_cast<std::atomic<bool>*>(given_up_));
+  }
   std::unique_ptr<curl_slist, Headers> headers;
   if (std::string_view(words.method) == "POST") {
     headers.reset(curl_slist_append(nullptr, ("Content-Type: " + words.content_type).c_str()));
@@ -90,12 +97,12 @@ base::Result<HttpClient::Reply> HttpClient::exchange(const Words& words) const {
 }
 
 base::Result<HttpClient::Reply> HttpClient::get(const std::string& path) const {
-  return exchange({.path = path});
+  return exchange({.path = path, .seconds = patience_s_});
 }
 
 base::Result<HttpClient::Reply> HttpClient::post(const std::string& path, const std::string& body,
                                                  const std::string& content_type) const {
-  return exchange({.method = "POST", .path = path, .body = body, .content_type = content_type});
+  return exchange({.method = "POST", .path = path, .body = body, .content_type = content_type, .seconds = patience_s_});
 }
 
 base::Result<HttpClient::Reply> HttpClient::follow(const std::string& path,
