@@ -18,9 +18,9 @@ MAY_INCLUDE = {
     "base": set(), "wire": {"base"}, "frame": {"base"},
     "port": BELOW, "flow": BELOW, "firewall": BELOW, "ips": BELOW, "scan": BELOW, "tcp": BELOW,
     "service": BELOW | {"tcp"},
-    "api": {"base"}, "doctor": {"base"}, "worker": BELOW | STAGES, "report": BELOW | STAGES | {"worker"}, "control": BELOW | STAGES | {"worker", "api", "report"}, "bench": BELOW | STAGES | {"worker"},
+    "api": {"base"}, "doctor": {"base"}, "top": {"api", "base"}, "worker": BELOW | STAGES, "report": BELOW | STAGES | {"worker"}, "control": BELOW | STAGES | {"worker", "api", "report"}, "bench": BELOW | STAGES | {"worker"},
     "translate": BELOW | {"firewall"},
-    "cli": BELOW | STAGES | {"worker", "report", "control", "bench", "translate", "api", "doctor"},
+    "cli": BELOW | STAGES | {"worker", "report", "control", "bench", "translate", "api", "doctor", "top"},
 }
 # A port moves frames; of headers it knows how an address and a big-endian number look, and no more.
 PORT_MAY_SEE = {"wire/ip_address.h", "wire/bytes.h"}
@@ -364,9 +364,8 @@ def drop_reasons(tree):
 
 def show_fields(tree):
     """What `ringplane show --json` prints is an interface: other programs read it, so each field is described."""
-    path = "src/control/show.cc"
-    if tree.exists(path):
-        text = tree.text(path)
+    paths = [path for path in tree.paths if re.fullmatch(r"src/control/show\w*\.cc", path)]
+    for text in map(tree.text, paths):
         fields = re.findall(r'\{"(\w+)",', text) + re.findall(r'\["(\w+)"\]\s*=', text)
         yield from documented(tree, dict.fromkeys(fields), "docs/reference/show.md", "field")
 

@@ -13,6 +13,7 @@
 #include "api/http_server.h"
 #include "api/message.h"
 #include "api/router.h"
+#include "base/clock.h"
 #include "base/file_descriptor.h"
 #include "base/holdings.h"
 #include "base/result.h"
@@ -103,6 +104,7 @@ class ControlProcess final : private Rulebook::Doer {
   /// Asks the data process (show.h); none lives: fails.
   [[nodiscard]] base::Result<nlohmann::ordered_json> ask(const nlohmann::json& question);
   [[nodiscard]] api::Response answer_of(const nlohmann::json& question);
+  [[nodiscard]] api::Response status();
   [[nodiscard]] nlohmann::ordered_json processes() const;
   /// A trace or a capture: an answer that goes on.
   [[nodiscard]] api::Response tap(const api::Request& request, const char* form);
@@ -131,6 +133,7 @@ class ControlProcess final : private Rulebook::Doer {
   Program program_ = Program::running();
   ServiceNotice service_notice_ = ServiceNotice::from_environment();
   Deaths deaths_;
+  std::uint64_t started_ns_ = base::monotonic_ns();
   bool becoming_new_ = false;
   bool stopping_ = false;
 };

@@ -119,10 +119,21 @@ class DataPlane {
   }
   struct ListedFlow {
     flow::FlowDetails details;
-    base::RuleId rule;  ///< of the present snapshot; none: not judged by it yet
+    base::RuleId rule;      ///< of the present snapshot; none: not judged by it yet
+    base::WorkerId worker;  ///< whose it is
   };
   /// The live flows, at most `limit` of each worker.
   [[nodiscard]] std::vector<ListedFlow> dump_flows(std::uint32_t limit);
+  /// What is asked of one worker's table, as in worker::FlowDump.
+  struct FlowLook {
+    std::uint32_t room = 0;  ///< flows to list at most
+    std::vector<base::FlowId> again{};
+    std::uint32_t cursor = 0;  ///< then: where to go on
+    std::uint32_t most = UINT32_MAX;
+    std::uint64_t idle_ns = UINT64_MAX;
+  };
+  /// All workers at once; `looks` has one for each. A worker that is stuck lists nothing.
+  [[nodiscard]] std::vector<ListedFlow> look_at_flows(std::vector<FlowLook>& looks);
 
   [[nodiscard]] const Config& config() const noexcept { return config_; }
   [[nodiscard]] const frame::Arena& arena() const noexcept { return arena_; }

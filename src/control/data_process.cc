@@ -35,6 +35,7 @@
 #include "control/estate.h"
 #include "control/explain_answer.h"
 #include "control/outputs.h"
+#include "control/rates.h"
 #include "control/rule_files.h"
 #include "control/sandbox.h"
 #include "control/show.h"
@@ -246,7 +247,7 @@ class DataProcess {
     if (!question) return std::unexpected(question.error());
     if (question->what == "isolation") return show_isolation();
     if (question->what == "outputs") return outputs_.show();
-    return show(*plane_, *question);
+    return show(*plane_, *question, rates_, base::monotonic_ns());
   }
 
   static nlohmann::ordered_json show_isolation() {
@@ -286,6 +287,7 @@ class DataProcess {
   Taps taps_;
   std::string isolation_;
   TableDesk tables_;
+  Rates rates_;
   Channel channel_;
   std::vector<port::LinkState> link_;
   std::uint64_t links_asked_ns_ = 0;

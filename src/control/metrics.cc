@@ -8,6 +8,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/clock.h"
+
 namespace ringplane::control {
 namespace {
 
@@ -79,6 +81,7 @@ constexpr Metric kWorkerMetrics[] = {
      "Records of ended flows dropped since their ring was full."},
     {"ringplane_worker_turns_total", "turns", "counter", "Turns of the worker's loop."},
     {"ringplane_worker_busy_turns_total", "busy_turns", "counter", "Turns in which there were packets."},
+    {"ringplane_worker_busy_seconds_total", "busy_ns", "counter", "Time in turns with anything to do."},
     {"ringplane_worker_sleeps_total", "sleeps", "counter", "Times that the worker slept until a packet came."},
 };
 
@@ -119,7 +122,12 @@ std::string metrics_text(const Json& facts) {
   for (const Json& drop : facts["drops"]) out.value(drop["packets"], {{"reason", drop["reason"].get<std::string>()}});
   for (const Metric& metric : kWorkerMetrics) {
     out.begin(metric.name, metric.type, metric.help);
-    for (const Json& worker : facts["workers"]) out.value(worker[metric.key], {{"worker", worker["worker"].dump()}});
+    const bool is_time = metric.key.ends_with("_ns");
+    for (const Json& worker : facts["workers"]) {
+      const Json& value = worker[metric.key];
+      out.value(is_time ? Json(value.get<double>() / static_cast<double>(base::kNanosPerSecond)) : value,
+                {{"worker", worker["worker"].dump()}});
+    }
   }
   for (const Metric& metric : kLabelMetrics) {
     out.begin(metric.name, metric.type, metric.help);

@@ -15,6 +15,7 @@
 
 #include "api/message.h"
 #include "api/router.h"
+#include "base/clock.h"
 #include "base/result.h"
 #include "control/channel.h"
 #include "control/control_process.h"
@@ -53,6 +54,7 @@ void ControlProcess::add_routes() {
   router_.get("/v1/memory", shows("memory"));
   router_.get("/v1/outputs", shows("outputs"));
   router_.get("/v1/isolation", shows("isolation"));
+  router_.get("/v1/status", [this](const api::Request&) { return status(); });
   router_.get("/v1/processes", [this](const api::Request&) { return api::json_response(processes()); });
   router_.get("/v1/tables", [this](const api::Request&) { return list_tables(); });
   router_.get("/v1/tables/{table}", [this](const api::Request& request) { return show_table(request); });
@@ -112,6 +114,14 @@ api::Response ControlProcess::tap(const api::Request& request, const char* form)
   if (!opened) return api::error_response(api::status::kBadRequest, opened.error().message);
   const bool captures = std::string_view(form) == "capture";
   return {.content_type = captures ? "application/x-pcapng" : "application/x-ndjson", .stream = std::move(*opened)};
+}
+
+api::Response ControlProcess::status() {
+  auto said = ask({{"show", "status"}});
+  if (!said) return api::error_response(api::status::kUnavailable, said.error().message);
+  (*said)["version"] = RINGPLANE_VERSION;
+  (*said)["uptime_s"] = (base::monotonic_ns() - started_ns_) / base::kNanosPerSecond;
+  return api::json_response(*said);
 }
 
 Json ControlProcess::processes() const {

@@ -1,11 +1,9 @@
 #include "control/show.h"
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <expected>
 #include <map>
 #include <span>
 #include <string>
@@ -15,7 +13,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/clock.h"
 #include "base/drop_reason.h"
 #include "base/ids.h"
 #include "base/mapped_memory.h"
@@ -23,15 +20,13 @@
 #include "base/result.h"
 #include "control/config.h"
 #include "control/data_plane.h"
+#include "control/rates.h"
+#include "control/show_lists.h"
 #include "firewall/ruleset.h"
 #include "flow/flow.h"
 #include "flow/flow_table.h"
 #include "frame/arena.h"
 #include "port/port.h"
-#include "report/eve_log.h"
-#include "wire/flow_key.h"
-#include "wire/ip_address.h"
-#include "wire/packet.h"
 #include "worker/rule_counts.h"
 #include "worker/rule_paths.h"
 
@@ -82,134 +77,6 @@ Json show_ports(DataPlane& plane) {
   return list;
 }
 
-/// The places [0, count) that a page shows, in its order; `total` of them would be on all pages.
-template <class Holds, class Amount>
-std::vector<std::uint32_t> page_of(const Question& question, std::size_t count, Holds&& holds, Amount&& amount,
-                                   std::size_t& total) {
-  std::vector<std::uint32_t> places;
-  for (std::uint32_t place = 0; place < count; ++place) {
-    if (question.search.empty() || holds(place)) places.push_back(place);
-  }
-  total = places.size();
-  const std::size_t first = std::min<std::size_t>(question.offset, total);
-  const std::size_t end = std::min<std::size_t>(total, first + question.limit);
-  if (!question.sort.empty()) {
-    std::ranges::partial_sort(places, places.begin() + static_cast<std::ptrdiff_t>(end),
-                              [&](std::uint32_t a, std::uint32_t b) {
-                                const std::uint64_t of_a = amount(a);
-                                const std::uint64_t of_b = amount(b);
-                                return of_a != of_b ? of_a > of_b : a < b;
-                              });
-  }
-  return {places.begin() + static_cast<std::ptrdiff_t>(first), places.begin() + static_cast<std::ptrdiff_t>(end)};
-}
-
-base::Error no_such_order(const Question& question, std::string_view known) {
-  return {.message =
-              "'" + question.what + "' cannot be sorted by '" + question.sort + "': known are " + std::string(known)};
-}
-
-Json rule_json(const firewall::Ruleset& ruleset, std::uint32_t place, const worker::RuleCounts& counts) {
-  const firewall::Rule& rule = ruleset.rules[place];
-  return {{"rule", place},
-          {"packets", counts.packets},
-          {"bytes", counts.bytes},
-          {"states", counts.states},
-          {"states_total", counts.states_total},
-          {"place", ruleset.place_of(rule)},
-          {"label", ruleset.label_of(rule)},
-          {"text", firewall::text_of(ruleset, rule)}};
-}
-
-base::Result<Json> show_rules(const DataPlane& plane, const Question& question) {
-  constexpr std::array<std::pair<std::string_view, std::uint64_t worker::RuleCounts::*>, 4> kOrders = {
-      {{"packets", &worker::RuleCounts::packets},
-       {"bytes", &worker::RuleCounts::bytes},
-       {"states", &worker::RuleCounts::states},
-       {"states_total", &worker::RuleCounts::states_total}}};
-  const auto* const order = std::ranges::find(kOrders, question.sort, [](const auto& each) { return each.first; });
-  if (!question.sort.empty() && order == kOrders.end())
-    return std::unexpected(no_such_order(question, "packets, bytes, states, states_total"));
-  const firewall::Ruleset& ruleset = plane.snapshot().policy->ruleset();
-  const std::vector<worker::RuleCounts> counts = plane.rule_counts();
-  const auto holds = [&](std::uint32_t place) {
-    const firewall::Rule& rule = ruleset.rules[place];
-    return firewall::text_of(ruleset, rule).find(question.search) != std::string::npos ||
-           ruleset.label_of(rule).find(question.search) != std::string::npos ||
-           ruleset.place_of(rule).find(question.search) != std::string::npos;
-  };
-  std::size_t total = 0;
-  Json list = Json::array();
-  for (const std::uint32_t place : page_of(
-           question, ruleset.rules.size(), holds, [&](std::uint32_t at) { return counts[at].*order->second; }, total)) {
-    list.push_back(rule_json(ruleset, place, counts[place]));
-  }
-  return Json{{"total", total}, {"rules", std::move(list)}};
-}
-
-/// "10.0.0.5:40000" or "[2001:db8::5]:40000"; without a port just the address.
-std::string endpoint(const wire::FlowKey& key, std::size_t index, bool has_port) {
-  std::string address = wire::to_string(key.family, key.address[index]);
-  if (!has_port) return address;
-  const std::string port = ":" + std::to_string(key.port[index]);
-  return key.family == wire::Family::kIpv6 ? "[" + address + "]" + port : address + port;
-}
-
-std::string state_text(const flow::FlowDetails& flow) {
-  return std::string(flow::state_name(flow.key.protocol, flow.state[0])) + ":" +
-         std::string(flow::state_name(flow.key.protocol, flow.state[1]));
-}
-
-Json flow_json(const firewall::Ruleset& ruleset, const DataPlane::ListedFlow& listed) {
-  const auto& [flow, rule] = listed;
-  const bool has_port = flow.key.protocol == wire::protocol::kTcp || flow.key.protocol == wire::protocol::kUdp;
-  const std::size_t from = flow.original_upper ? 1 : 0;
-  return {{"proto", report::protocol_name(flow.key.protocol)},
-          {"source", endpoint(flow.key, from, has_port)},
-          {"destination", endpoint(flow.key, 1 - from, has_port)},
-          {"state", state_text(flow)},
-          {"packets_out", flow.packets[0]},
-          {"packets_back", flow.packets[1]},
-          {"bytes_out", flow.bytes[0]},
-          {"bytes_back", flow.bytes[1]},
-          {"age_s", flow.age_ns / base::kNanosPerSecond},
-          {"idle_s", flow.idle_ns / base::kNanosPerSecond},
-          {"expires_s", flow.expires_in_ns / base::kNanosPerSecond},
-          {"rule", rule.valid() ? ruleset.place_of(ruleset.rule(rule)) : ""},
-          {"label", rule.valid() ? ruleset.label_of(ruleset.rule(rule)) : ""}};
-}
-
-/// Of a table with more than kMaxListed flows a search and an order know a part only.
-base::Result<Json> show_flows(DataPlane& plane, const Question& question) {
-  const bool by_packets = question.sort == "packets";
-  const bool by_age = question.sort == "age";
-  if (!question.sort.empty() && !by_packets && !by_age && question.sort != "bytes")
-    return std::unexpected(no_such_order(question, "packets, bytes, age"));
-  const firewall::Ruleset& ruleset = plane.snapshot().policy->ruleset();
-  const bool needs_all = !question.search.empty() || !question.sort.empty();
-  const std::uint32_t wanted = needs_all ? kMaxListed : std::min(kMaxListed, question.limit + question.offset);
-  const std::vector<DataPlane::ListedFlow> flows = plane.dump_flows(wanted);
-  const auto holds = [&](std::uint32_t place) {
-    const Json each = flow_json(ruleset, flows[place]);
-    return std::ranges::any_of(each, [&](const Json& field) {
-      return field.is_string() && field.get_ref<const std::string&>().find(question.search) != std::string::npos;
-    });
-  };
-  const auto amount = [&](std::uint32_t place) {
-    const flow::FlowDetails& flow = flows[place].details;
-    return by_age ? flow.age_ns : by_packets ? flow.packets[0] + flow.packets[1] : flow.bytes[0] + flow.bytes[1];
-  };
-  std::size_t total = 0;
-  Json list = Json::array();
-  for (const std::uint32_t place : page_of(question, flows.size(), holds, amount, total))
-    list.push_back(flow_json(ruleset, flows[place]));
-  if (question.search.empty()) {
-    total = 0;
-    for (const auto& worker : plane.workers()) total += worker->tables().flows->size();
-  }
-  return Json{{"total", total}, {"flows", std::move(list)}};
-}
-
 Json show_drops(const DataPlane& plane) {
   Json list = Json::array();
   for (std::size_t reason = 1; reason < base::kDropReasonCount; ++reason) {
@@ -246,7 +113,8 @@ Json show_workers(const DataPlane& plane) {
          {"flow_records_lost", counters.flow_records_lost.get()},
          {"turns", counters.turns.get()},
          {"busy_turns", counters.busy_turns.get()},
-         {"sleeps", counters.sleeps.get()}});
+         {"sleeps", counters.sleeps.get()},
+         {"busy_ns", counters.busy_ns.get()}});
   }
   return list;
 }
@@ -271,6 +139,11 @@ Json show_memory(const DataPlane& plane) {
     add(of + "table additions", tables.overlay->memory_bytes(), "plain pages", {});
   }
   return list;
+}
+
+/// What the control process adds its own to.
+Json show_status(const DataPlane& plane) {
+  return {{"generation", plane.snapshot().generation}, {"rules", plane.snapshot().policy->ruleset().rules.size()}};
 }
 
 /// Everything that is a number, for the metrics (metrics.h).
@@ -318,13 +191,14 @@ base::Result<Question> Question::parse(const nlohmann::json& asked) {
   }
 }
 
-base::Result<Json> show(DataPlane& plane, const Question& question) {
+base::Result<Json> show(DataPlane& plane, const Question& question, Rates& rates, std::uint64_t now_ns) {
   if (question.what == "ports") return show_ports(plane);
-  if (question.what == "rules") return show_rules(plane, question);
-  if (question.what == "flows") return show_flows(plane, question);
+  if (question.what == "rules") return show_rules(plane, question, rates.rules, now_ns);
+  if (question.what == "flows") return show_flows(plane, question, rates.flows, now_ns);
   if (question.what == "drops") return show_drops(plane);
   if (question.what == "workers") return show_workers(plane);
   if (question.what == "memory") return show_memory(plane);
+  if (question.what == "status") return show_status(plane);
   if (question.what == "metrics") return show_metrics(plane);
   return base::fail("there is nothing named '" + question.what + "' to show");
 }
