@@ -6,8 +6,8 @@ set -euo pipefail
 declare -A packages=(
   [build]="g++ cmake ninja-build ccache pkg-config clang-19 libbpf-dev libpcap-dev libcli11-dev libtomlplusplus-dev
            libfmt-dev libspdlog-dev nlohmann-json3-dev libssl-dev liblzma-dev libgtest-dev libgmock-dev libbenchmark-dev
-           dpdk-dev libseccomp-dev libmicrohttpd-dev libcurl4-openssl-dev python3"
-  [test]="python3 python3-scapy python3-jsonschema nfdump iproute2 ethtool nginx-light curl iperf3 iputils-ping netcat-openbsd openssh-server
+           dpdk-dev libseccomp-dev libmicrohttpd-dev libcurl4-openssl-dev libncurses-dev python3"
+  [test]="python3 python3-scapy python3-pyte python3-jsonschema nfdump iproute2 ethtool nginx-light curl iperf3 iputils-ping netcat-openbsd openssh-server
           openssh-client nftables iptables ipset procps xz-utils dpdk
           mandoc man-db systemd dpkg-dev strace util-linux python3-jsonschema"
   [demo]="iproute2 ethtool nginx-light curl iperf3 iputils-ping netcat-openbsd openssh-client python3"

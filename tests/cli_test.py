@@ -18,7 +18,7 @@ PROGRAM = ""
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "bridge"
 FINE, FAILED, USAGE, INCOMPLETE, BAD_CONFIGURATION = 0, 1, 2, 3, 78
-COMMANDS = ["run", "check", "explain", "test", "replay", "show", "apply", "confirm", "rollback", "history", "import", "doctor"]
+COMMANDS = ["run", "check", "explain", "test", "replay", "show", "top", "apply", "confirm", "rollback", "history", "import", "doctor"]
 WEB = "in on lan proto tcp from 10.9.0.1 port 40000 to 10.9.0.2 port 80 flags S"
 SSH = "in on lan proto tcp from 10.9.0.1 port 40000 to 10.9.0.2 port 22 flags S"
 
@@ -73,7 +73,8 @@ class Help(Case):
                       ["show", "weather"], ["replay"], ["run"], ["import"], ["test", "-f", EXAMPLE / "pf.conf"],
                       ["check", "-f", EXAMPLE / "pf.conf", "-c", EXAMPLE / "ringplane.toml"],
                       ["show", "flows", "--limit", "many"], ["rollback", "first"], ["rollback", "0"], ["history", "-1"],
-                      ["apply", "--confirm", "soon"], ["doctor", "--nonsense"], ["doctor", "-c", EXAMPLE / "ringplane.toml", "eth0"]):
+                      ["apply", "--confirm", "soon"], ["top", "--interval", "0.1"], ["top", "--interval", "61"], ["top", "--interval", "often"],
+                      ["doctor", "--nonsense"], ["doctor", "-c", EXAMPLE / "ringplane.toml", "eth0"]):
             with self.subTest(words=words):
                 self.exits(USAGE, *words)
 

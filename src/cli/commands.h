@@ -22,6 +22,7 @@ void add_explain(CLI::App& app, Command& chosen);
 void add_test(CLI::App& app, Command& chosen);
 void add_replay(CLI::App& app, Command& chosen);
 void add_show(CLI::App& app, Command& chosen);
+void add_top(CLI::App& app, Command& chosen);
 void add_trace(CLI::App& app, Command& chosen);
 void add_capture(CLI::App& app, Command& chosen);
 void add_table(CLI::App& app, Command& chosen);

@@ -16,7 +16,7 @@ int run_program(int argc, const char* const* argv) {
   app.footer("Exit codes: 0 fine, 1 failed, 2 usage, 78 bad configuration. 'ringplane COMMAND --help' tells more.");
   Command chosen;
   for (const auto add :
-       {add_run, add_check, add_explain, add_test, add_replay, add_show, add_apply, add_confirm, add_rollback,
+       {add_run, add_check, add_explain, add_test, add_replay, add_show, add_top, add_apply, add_confirm, add_rollback,
         add_history, add_table, add_trace, add_capture, add_upgrade, add_reopen_log, add_import, add_doctor, add_bench})
     add(app, chosen);
   try {
