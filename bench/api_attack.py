@@ -27,8 +27,8 @@ from namespaces import SERVER4, Lab, why_impossible  # noqa: E402
 
 WORKER_CPU, OTHER_CPU = 1, 0
 PORT = 7400
-ASK = b"GET /v1/flows?limit=1000&sort=bytes HTTP/1.1\r\nHost: x\r\n\r\n"
-OVERSIZED = b"POST /v1/explain HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n" + b"x" * 4096
+ASK = b"GET /v1/flows?limit=1000&sort=bytes HTTP/1.1\r\nHost: ringplane\r\n\r\n"
+OVERSIZED = b"POST /v1/explain HTTP/1.1\r\nHost: ringplane\r\nContent-Length: 99999999999\r\n\r\n" + b"x" * 4096
 NONSENSE = bytes(random.Random(1).randrange(256) for _ in range(2000))
 
 

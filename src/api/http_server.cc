@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 
 #include "api/message.h"
+#include "api/origin.h"
 #include "api/stream.h"
 #include "base/clock.h"
 #include "base/file_descriptor.h"
@@ -132,12 +133,18 @@ struct HttpServer::State {
     return self->reply(connection, exchange, self->answer(std::move(exchange.request)));
   }
 
+  [[nodiscard]] bool is_token(std::string_view authorization) const noexcept {
+    constexpr std::string_view kBearer = "Bearer ";
+    return authorization.starts_with(kBearer) && same_secret(authorization.substr(kBearer.size()), options.token);
+  }
+
   MHD_Result begin(MHD_Connection* connection, const char* url, const char* method, void** slot) {
     auto exchange = std::make_unique<Exchange>();
     Request& request = exchange->request;
     request.method = method;
     request.path = url;
     request.may_write = options.may_write;
+    request.if_none_match = header_of(connection, MHD_HTTP_HEADER_IF_NONE_MATCH);
     MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, add_query, &request.query);
     const std::string_view type = header_of(connection, MHD_HTTP_HEADER_CONTENT_TYPE);
     request.content_type = type.substr(0, std::min(type.find(';'), type.size()));
@@ -149,12 +156,19 @@ struct HttpServer::State {
       if (code == status::kUnauthorized) response.headers["WWW-Authenticate"] = "Bearer realm=\"ringplane\"";
       return reply(connection, kept, std::move(response));
     };
-    constexpr std::string_view kBearer = "Bearer ";
+    const std::string_view host = header_of(connection, MHD_HTTP_HEADER_HOST);
+    if (!options.names.empty() && !is_one_of_our_names(host, options.names))
+      return refuse(status::kMisdirected, "this is not served under that name: ask " + options.names.front());
+    if (!is_our_own_page(header_of(connection, "Origin"), host))
+      return refuse(status::kForbidden, "a page from elsewhere may not ask here");
     const std::string_view authorization = header_of(connection, MHD_HTTP_HEADER_AUTHORIZATION);
-    const bool is_known =
-        authorization.starts_with(kBearer) && same_secret(authorization.substr(kBearer.size()), options.token);
-    if (!options.token.empty() && !is_known && !options.is_public(request))
-      return refuse(status::kUnauthorized, "say who you are: 'Authorization: Bearer TOKEN' with control.token");
+    request.is_known = options.token.empty() || is_token(authorization);
+    if (!request.is_known && (!authorization.empty() || !options.is_public(request))) {
+      return refuse(status::kUnauthorized,
+                    authorization.empty()
+                        ? "say who you are: 'Authorization: Bearer WORD', with the word in control.token_file"
+                        : "that is not the token: it is the word in control.token_file");
+    }
     const std::string_view length = header_of(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
     std::size_t announced = 0;
     std::from_chars(length.data(), length.data() + length.size(), announced);
@@ -191,6 +205,8 @@ struct HttpServer::State {
     exchange.when_sent = std::move(response.when_sent);
     MHD_add_response_header(raw, MHD_HTTP_HEADER_CONTENT_TYPE, response.content_type.c_str());
     MHD_add_response_header(raw, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(raw, "Cross-Origin-Resource-Policy", "same-origin");
+    if (!response.headers.contains("Cache-Control")) MHD_add_response_header(raw, "Cache-Control", "no-store");
     for (const auto& [name, value] : response.headers) MHD_add_response_header(raw, name.c_str(), value.c_str());
     const MHD_Result queued = MHD_queue_response(connection, static_cast<unsigned>(response.status), raw);
     MHD_destroy_response(raw);

@@ -6,7 +6,8 @@
 //                     half of them there: each has one second instead of the below
 //   headers           431, closed              body             413, closed
 //   bodies together   503, closed              seconds          closed
-// A token, if there is one, is asked for before the body is read: 401.
+// A token, if there is one, is asked for before the body is read: 401. What a page of somebody else's has a browser ask
+// is refused before that (origin.h): 421 and 403.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "api/message.h"
 #include "base/file_descriptor.h"
@@ -33,7 +35,9 @@ struct HttpOptions {
   HttpLimits limits{};
   std::string token{};    ///< "": whoever comes in may ask
   bool may_write = true;  ///< Request::may_write
-  /// Public in spite of a token: files of the dashboard, which asks for it.
+  /// What this server is called in URLs, without ports; empty: nobody cares.
+  std::vector<std::string> names{};
+  /// Public in spite of a token, for those who bring none: Request::is_known is false then.
   std::function<bool(const Request&)> is_public = [](const Request&) { return false; };
   /// Was told off, with this status, before the answerer saw it.
   std::function<void(const Request&, int)> on_refused = [](const Request&, int) {};

@@ -186,6 +186,42 @@ TEST_F(HttpServerTest, asks_for_the_token_before_it_reads_a_body) {
   stop();
 }
 
+TEST_F(HttpServerTest, whoever_brings_no_token_is_not_known_and_a_wrong_one_is_refused_everywhere) {
+  router_.get("/public", [](const Request& request) { return json_response({{"known", request.is_known}}); });
+  serve({.token = "0123456789abcdef", .is_public = [](const Request& request) { return request.path == "/public"; }});
+  const auto get = [this](const std::string& header) {
+    return answer_to("GET /public HTTP/1.1\r\nHost: x\r\n" + header + "\r\n");
+  };
+  EXPECT_THAT(get(""), HasSubstr(R"({"known":false})"));
+  EXPECT_THAT(get("Authorization: Bearer 0123456789abcdef\r\n"), HasSubstr(R"({"known":true})"));
+  EXPECT_THAT(get("Authorization: Bearer 0123456789abcdeX\r\n"), StartsWith("HTTP/1.1 401"));
+}
+
+TEST_F(HttpServerTest, a_page_from_elsewhere_is_refused) {
+  serve({.names = {"localhost", "127.0.0.1"}});
+  const auto status_with = [this](const std::string& headers) {
+    return answer_to("GET /v1/echo/x HTTP/1.1\r\n" + headers + "\r\n").substr(0, 12);
+  };
+  EXPECT_EQ(status_with("Host: localhost:8080\r\n"), "HTTP/1.1 200");
+  EXPECT_EQ(status_with("Host: 127.0.0.1:8080\r\nOrigin: http://127.0.0.1:8080\r\n"), "HTTP/1.1 200");
+  EXPECT_THAT(answer_to("GET /v1/echo/x HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+              HasSubstr("Cross-Origin-Resource-Policy: same-origin\r\n"));
+  EXPECT_EQ(status_with("Host: evil.example:8080\r\n"), "HTTP/1.1 421");
+  EXPECT_EQ(status_with("Host: localhost:8080\r\nOrigin: http://evil.example\r\n"), "HTTP/1.1 403");
+  EXPECT_EQ(status_with("Host: localhost:8080\r\nOrigin: null\r\n"), "HTTP/1.1 403");
+}
+
+TEST_F(HttpServerTest, tells_what_the_client_has_and_keeps_answers_out_of_caches) {
+  router_.get("/file", [](const Request& request) {
+    return Response{.status = request.if_none_match == "\"1\"" ? status::kNotModified : status::kOk,
+                    .headers = {{"Cache-Control", "no-cache"}}};
+  });
+  serve();
+  EXPECT_THAT(answer_to("GET /file HTTP/1.1\r\nHost: x\r\nIf-None-Match: \"1\"\r\n\r\n"), StartsWith("HTTP/1.1 304"));
+  EXPECT_THAT(answer_to("GET /file HTTP/1.1\r\nHost: x\r\n\r\n"), HasSubstr("Cache-Control: no-cache\r\n"));
+  EXPECT_THAT(answer_to("GET /v1/echo/x HTTP/1.1\r\nHost: x\r\n\r\n"), HasSubstr("Cache-Control: no-store\r\n"));
+}
+
 TEST_F(HttpServerTest, a_way_in_for_reading_changes_nothing) {
   serve({.may_write = false});
   EXPECT_EQ(client().post("/v1/size", "{}")->status, status::kForbidden);

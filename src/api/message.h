@@ -17,6 +17,7 @@ class Stream;
 
 namespace status {
 inline constexpr int kOk = 200;
+inline constexpr int kNotModified = 304;
 inline constexpr int kBadRequest = 400;
 inline constexpr int kUnauthorized = 401;
 inline constexpr int kForbidden = 403;
@@ -24,6 +25,7 @@ inline constexpr int kNotFound = 404;
 inline constexpr int kMethodNotAllowed = 405;
 inline constexpr int kConflict = 409;
 inline constexpr int kTooLarge = 413;
+inline constexpr int kMisdirected = 421;
 inline constexpr int kUnprocessable = 422;
 inline constexpr int kFailed = 500;
 inline constexpr int kUnavailable = 503;
@@ -36,7 +38,9 @@ struct Request {
   std::map<std::string, std::string> names;  ///< what stood for the {names} of the route
   std::string content_type;                  ///< without parameters
   std::string body;
-  bool may_write = true;  ///< false: a way in that is for reading only
+  std::string if_none_match;  ///< the header: what the client has already
+  bool may_write = true;      ///< false: a way in that is for reading only
+  bool is_known = true;       ///< false: has brought no token where one is wanted, and asks for something public
 
   [[nodiscard]] std::string_view query_or(const std::string& name, std::string_view otherwise) const {
     const auto found = query.find(name);

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -127,11 +128,16 @@ base::Result<void> WaysIn::lead_to(ControlProcess& process) {
   const auto on_refused = [log = RefusalLog()](const api::Request& request, int status) mutable {
     log.note(request, status);
   };
-  if (auto served = process.serve_at(std::move(unix_listener_), {.on_refused = on_refused}); !served) return served;
+  // The socket too: ssh can let a port of the reader's machine, with a browser, lead to it.
+  const std::vector<std::string> names{"localhost", "127.0.0.1", "[::1]", "ringplane"};
+  if (auto served = process.serve_at(std::move(unix_listener_), {.names = names, .on_refused = on_refused}); !served)
+    return served;
   if (!tcp_listener_.valid()) return {};
-  return process.serve_at(
-      std::move(tcp_listener_),
-      {.token = token_, .may_write = tcp_writes_, .is_public = &ControlProcess::is_public, .on_refused = on_refused});
+  return process.serve_at(std::move(tcp_listener_), {.token = token_,
+                                                     .may_write = tcp_writes_,
+                                                     .names = names,
+                                                     .is_public = &ControlProcess::is_public,
+                                                     .on_refused = on_refused});
 }
 
 }  // namespace ringplane::control
