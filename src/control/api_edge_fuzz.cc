@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 #include <sys/socket.h>
@@ -54,6 +55,7 @@ api::Router make_router() {
   router.get("/v1/flows", [](const api::Request& request) { return answer_of(control::page_of(request, "flows")); });
   router.get("/v1/trace",
              [](const api::Request& request) { return answer_of(control::tap_question(request, "trace")); });
+  router.get("/v1/logs", [](const api::Request& request) { return answer_of(control::lines_question(request)); });
   router.ask("/v1/explain", [](const api::Request& request) { return answer_of(control::packet_in(request)); });
   router.post("/v1/tables/{table}/add",
               [](const api::Request& request) { return answer_of(control::table_wish_in(request)); });
@@ -108,7 +110,10 @@ class Edge {
                 ::listen(listener.get(), 16) == 0,
             "cannot listen", "");
     auto server = api::HttpServer::create(
-        std::move(listener), {.token = with_token ? "0123456789abcdef" : "", .may_write = !with_token},
+        std::move(listener),
+        {.token = with_token ? "0123456789abcdef" : "",
+         .may_write = !with_token,
+         .names = with_token ? std::vector<std::string>{"localhost"} : std::vector<std::string>{}},
         [router = make_router()](api::Request request) { return router.answer(std::move(request)); });
     require(server.has_value(), "cannot serve", "");
     return std::move(*server);

@@ -247,6 +247,7 @@ class DataProcess {
     if (!question) return std::unexpected(question.error());
     if (question->what == "isolation") return show_isolation();
     if (question->what == "outputs") return outputs_.show();
+    if (question->what == "logs") return outputs_.recent(asked);
     return show(*plane_, *question, rates_, base::monotonic_ns());
   }
 

@@ -1,6 +1,7 @@
 #include "control/outputs.h"
 
 #include <time.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <cstring>
@@ -25,6 +26,7 @@
 #include "report/eve_writer.h"
 #include "report/flow_exporter.h"
 #include "report/flow_times.h"
+#include "report/recent_lines.h"
 #include "worker/flow_record.h"
 #include "worker/log_record.h"
 #include "worker/snapshot.h"
@@ -95,8 +97,8 @@ base::Result<void> Outputs::change_to(const base::Holdings& fresh) {
 bool Outputs::drain(DataPlane& plane) {
   const report::FlowTimes times = report::FlowTimes::now();
   plane.drain_logs([&](const worker::LogRecord& record) {
-    writer_.write(report::eve_line(record, ruleset_of(record.generation, plane), interface_of(record.port, plane),
-                                   times.wall_of(record.now_ns)));
+    write(report::eve_line(record, ruleset_of(record.generation, plane), interface_of(record.port, plane),
+                           times.wall_of(record.now_ns)));
   });
   bool more = false;
   if (wants_flows()) {
@@ -106,10 +108,14 @@ bool Outputs::drain(DataPlane& plane) {
   return more;
 }
 
+void Outputs::write(std::string line) {
+  writer_.write(line);
+  recent_.add(std::move(line));
+}
+
 void Outputs::put(const worker::FlowRecord& record, const DataPlane& plane, const report::FlowTimes& times) {
   if (log_flows_) {
-    writer_.write(
-        report::eve_flow_line(record, ruleset_of(record.generation, plane), interface_of(record.port, plane), times));
+    write(report::eve_flow_line(record, ruleset_of(record.generation, plane), interface_of(record.port, plane), times));
   }
   if (exporter_) exporter_->add(record, times);
 }
@@ -154,6 +160,14 @@ nlohmann::ordered_json Outputs::show() const {
   }
   if (exporter_) list.push_back(exporter_->show());
   return list;
+}
+
+base::Result<nlohmann::ordered_json> Outputs::recent(const nlohmann::json& asked) const {
+  const auto question = report::RecentLines::Question::parse(asked);
+  if (!question) return std::unexpected(question.error());
+  nlohmann::ordered_json answer = recent_.after(*question);
+  answer["data_pid"] = getpid();
+  return answer;
 }
 
 }  // namespace ringplane::control

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -14,6 +15,7 @@
 #include "control/estate.h"
 #include "report/eve_writer.h"
 #include "report/flow_exporter.h"
+#include "report/recent_lines.h"
 
 namespace ringplane::control {
 
@@ -28,15 +30,19 @@ class Outputs {
   /// After the workers' end: flows that live are reported as ended.
   void finish(DataPlane& plane);
   [[nodiscard]] nlohmann::ordered_json show() const;
+  /// The last lines, wherever they went (recent_lines.h).
+  [[nodiscard]] base::Result<nlohmann::ordered_json> recent(const nlohmann::json& asked) const;
 
  private:
   Outputs() = default;
   [[nodiscard]] bool wants_flows() const noexcept { return log_flows_ || exporter_; }
+  void write(std::string line);
   void put(const worker::FlowRecord& record, const DataPlane& plane, const report::FlowTimes& times);
   void flush(const report::FlowTimes& times);
 
   report::LogConfig log_;
   report::EveWriter writer_;
+  report::RecentLines recent_;
   bool log_flows_ = false;
   std::optional<report::FlowExporter> exporter_;  ///< none: there is no collector
 };

@@ -22,6 +22,7 @@
 #include "control/rulebook.h"
 #include "control/show.h"
 #include "firewall/table_text.h"
+#include "report/recent_lines.h"
 
 namespace ringplane::control {
 namespace {
@@ -121,6 +122,17 @@ base::Result<nlohmann::json> page_of(const api::Request& request, std::string_vi
                         {"offset", *offset},
                         {"search", request.query_or("search", "")},
                         {"sort", request.query_or("sort", "")}};
+}
+
+base::Result<nlohmann::json> lines_question(const api::Request& request) {
+  constexpr std::uint64_t kLastNumber = std::uint64_t{1} << 53;  // that every reader of JSON takes
+  constexpr std::size_t kMost = report::RecentLines::kMost;
+  const auto after = request.number_or("after", 0, kLastNumber);
+  if (!after) return std::unexpected(after.error());
+  const auto limit = request.number_or("limit", kMost, kMost);
+  if (!limit) return std::unexpected(limit.error());
+  return nlohmann::json{
+      {"show", "logs"}, {"after", *after}, {"limit", *limit}, {"search", request.query_or("search", "")}};
 }
 
 base::Result<std::string> packet_in(const api::Request& request) {

@@ -18,6 +18,8 @@ namespace ringplane::control {
 
 /// "?limit=&offset=&search=&sort=" as a question of show.h.
 [[nodiscard]] base::Result<nlohmann::json> page_of(const api::Request& request, std::string_view what);
+/// "?after=&limit=&search=" as a question of report/recent_lines.h.
+[[nodiscard]] base::Result<nlohmann::json> lines_question(const api::Request& request);
 /// {"packet": "in on lan proto tcp ..."}
 [[nodiscard]] base::Result<std::string> packet_in(const api::Request& request);
 /// "?filter=&program=&per_second=&snap=" as a question of taps.h, in that form.

@@ -48,6 +48,13 @@ TEST(Questions, a_page_has_limits) {
   }
 }
 
+TEST(Questions, lines_are_asked_for_behind_one_that_is_known) {
+  EXPECT_EQ(lines_question(with_query({{"after", "7"}, {"search", "x"}}))->dump(),
+            R"({"after":7,"limit":1000,"search":"x","show":"logs"})");
+  EXPECT_FALSE(lines_question(with_query({{"limit", "1001"}})));
+  EXPECT_FALSE(lines_question(with_query({{"after", "-1"}})));
+}
+
 TEST(Questions, a_list_as_text_and_as_json) {
   const auto text = table_wish_in(with_body("192.0.2.1 !10.0.0.0/8\n", "text/plain"));
   const auto json = table_wish_in(with_body(R"({"entries": ["192.0.2.1", "!10.0.0.0/8"], "save": false})"));

@@ -3,13 +3,10 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdint>
 #include <expected>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -55,6 +52,11 @@ void ControlProcess::add_routes() {
   router_.get("/v1/outputs", shows("outputs"));
   router_.get("/v1/isolation", shows("isolation"));
   router_.get("/v1/status", [this](const api::Request&) { return status(); });
+  router_.get("/v1/logs", [this](const api::Request& request) {
+    const auto question = lines_question(request);
+    if (!question) return api::error_response(api::status::kBadRequest, question.error().message);
+    return answer_of(*question);
+  });
   router_.get("/v1/processes", [this](const api::Request&) { return api::json_response(processes()); });
   router_.get("/v1/tables", [this](const api::Request&) { return list_tables(); });
   router_.get("/v1/tables/{table}", [this](const api::Request& request) { return show_table(request); });
