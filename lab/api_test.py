@@ -11,12 +11,12 @@ import jsonschema
 
 from case import LabTest, main
 from firewall import Firewall, config_text
-from namespaces import program_path
+from namespaces import program_path, wait_until
 
 FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOKEN = "correct-horse-battery-staple"
 PORT = 18080
-RULES = 'pass label "all \\"in\\""\nblock in proto tcp to port 81 label "no81"\n'
+RULES = 'pass label "all \\"in\\""\nblock in log proto tcp to port 81 label "no81"\n'
 
 
 def openapi():
@@ -79,6 +79,35 @@ class Api(LabTest):
             status, answer = self.firewall.request("POST", "/v1/explain", wrong)
             self.assertEqual(status, 400, wrong)
             self.assertTrue(answer["error"])
+
+    def test_the_last_lines_of_the_log_are_remembered(self):
+        for _ in range(3):
+            self.client.run("nc", "-z", "-w1", "10.9.0.2", "81")
+        wait_until(lambda: sum(line.get("dest_port") == 81 for line in self.firewall.eve()) >= 3, "three lines")
+        answer = self.firewall.ask("/v1/logs")
+        self.assertEqual([json.loads(each["line"]) for each in answer["lines"]], self.firewall.eve()[:answer["last"]])
+        self.assertEqual([each["number"] for each in answer["lines"]], list(range(1, answer["last"] + 1)))
+        self.assertEqual((answer["overwritten"], answer["data_pid"]), (0, self.firewall.data_pid()))
+        self.assertEqual(self.firewall.ask(f"/v1/logs?after={answer['last']}")["lines"], [])
+        self.assertEqual(len(self.firewall.ask("/v1/logs?limit=1&search=no81")["lines"]), 1)
+        for wrong in ("after=x", "limit=1001", "after=-1"):
+            self.assertEqual(self.firewall.request("GET", "/v1/logs?" + wrong)[0], 400, wrong)
+
+    def test_who_asks_is_told_what_they_may(self):
+        self.assertEqual(json.loads(self.curl("/v1/access")[1]), {"known": False})
+        known = json.loads(self.curl("/v1/access", "-H", f"Authorization: Bearer {TOKEN}")[1])
+        self.assertEqual((known["known"], known["may_write"]), (True, False))
+        self.assertTrue(self.firewall.ask("/v1/access")["may_write"])
+        self.assertEqual(self.curl("/v1/access", "-H", "Authorization: Bearer wrong-horse-battery-stapl")[0], 401)
+
+    def test_pages_from_elsewhere_may_not_ask(self):
+        right = ("-H", f"Authorization: Bearer {TOKEN}")
+        self.assertEqual(self.curl("/v1/ports", *right, "-H", "Host: evil.example")[0], 421)
+        self.assertEqual(self.curl("/v1/ports", *right, "-H", "Origin: http://evil.example")[0], 403)
+        self.assertEqual(self.curl("/v1/ports", *right, "-H", f"Origin: http://127.0.0.1:{PORT}")[0], 200)
+        through_ssh = ("--unix-socket", self.firewall.socket_path)
+        self.assertEqual(self.curl("/v1/ports", *through_ssh)[0], 200)
+        self.assertEqual(self.curl("/v1/log/reopen", *through_ssh, "-d", "", "-H", "Origin: http://evil.example")[0], 403)
 
     def test_over_tcp_a_token_is_wanted_and_nothing_may_be_changed(self):
         self.assertEqual(self.curl("/v1/ports")[0], 401)

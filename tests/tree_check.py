@@ -40,7 +40,9 @@ BANNED_NAMES = {"util", "utils", "common", "misc", "helper", "helpers", "manager
 BANNED_WORDS = {"mbuf", "skb", "mempool", "lcore", "fifo", "adapter", "acl", "batch", "session", "ctx", "stats", "pkt"}
 NAMES_OF_OTHERS = {"XDP_FLAGS_SKB_MODE", "skb_prog_id"}  # the kernel's
 NAMES_OF_DPDK = re.compile(r"rte_\w+|RTE_\w+|pkt_len|mbuf_data_room_size")
+SCRIPTS = (".js", ".jsx", ".mjs")
 FILE_LINES = 600
+SCRIPT_LINES = 400
 FUNCTION_LINES = 80
 TEST_FUNCTION_LINES = 100  # a table of cases may run on
 README_LINES = 40
@@ -64,7 +66,10 @@ FORBIDDEN_CALLS = {
     r"\b(?:std::)?(?:f|s|sn)?printf\s*\(": "formats text", r"\bfmt::|\bspdlog::": "formats text",
     r"\bstd::chrono\b|\bclock_gettime\s*\(": "reads a clock",
 }
-SKIP = re.compile(r"^(\.git|\.cache|build[^/]*|__pycache__)$")
+SKIP = re.compile(r"^(\.git|\.cache|build[^/]*|node_modules|__pycache__)$")
+# What would let text become markup or code in the dashboard, or let it load something.
+OPENS_THE_PAGE = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\(|new Function\(|srcdoc|\bimport\("
+ADDRESS = r"(?:https?:)?//[\w-]+\.\w"
 
 
 class Tree:
@@ -183,6 +188,8 @@ def dead_files(tree):
             included.setdefault("src/" + name if "/" in name else os.path.dirname(path) + "/" + name, set()).add(path)
     builds = "\n".join(tree.text(p) for p in tree.paths
                        if p.endswith((".cmake", "CMakeLists.txt", ".sh", "Makefile", ".py")) or p == ".ci/run")
+    imported = {os.path.normpath(os.path.join(os.path.dirname(p), name)) for p in tree.paths if p.startswith("web/") and p.endswith(SCRIPTS)
+                for name in re.findall(r'(?:\bfrom|\bimport) "(\.[^"]+)"', tree.text(p))}
     pages = {p: tree.text(p) for p in tree.paths if p.endswith(".md")}
     for path in tree.paths:
         name = os.path.basename(path)
@@ -195,6 +202,12 @@ def dead_files(tree):
             cmake = tree.text(module + "/CMakeLists.txt") if tree.exists(module + "/CMakeLists.txt") else ""
             if "ringplane_module(" not in cmake or (inner and not re.search(rf"\b{re.escape(inner[0])}\b", cmake)):
                 yield path, 1, f"{module}/CMakeLists.txt does not build this file"
+        elif path.startswith("web/src/"):
+            if path not in imported and not (tree.exists("web/build.mjs") and name in tree.text("web/build.mjs")):
+                yield path, 1, "no other file of web/ imports this one"
+        elif path.startswith("web/") and path.endswith((".html", ".mjs")):
+            if path not in imported and not path.endswith(".test.mjs") and name not in builds:
+                yield path, 1, "nothing builds or runs this file"
         elif path.endswith((".py", ".sh", ".cmake", ".bpf.c")):
             # CMake names a module without its ending, Python an import, and a list of labs the topic alone.
             stems = {name, name.removesuffix(".cmake"), name.removesuffix(".py").removesuffix("_test")}
@@ -212,6 +225,9 @@ def dead_files(tree):
 
 def sizes(tree):
     """A file or function that has outgrown a screen or two hides a noun that wants its own name."""
+    for path in tree.paths:
+        if path.startswith("web/") and path.endswith(SCRIPTS) and (count := tree.text(path).count("\n")) > SCRIPT_LINES:
+            yield path, SCRIPT_LINES, f"{count} lines, more than {SCRIPT_LINES}"
     for path in tree.sources():
         count = tree.text(path).count("\n")
         if count > FILE_LINES:
@@ -220,6 +236,20 @@ def sizes(tree):
             limit = TEST_FUNCTION_LINES if path.endswith("_test.cc") else FUNCTION_LINES
             if len(lines) > limit:
                 yield path, line, f"{name}() has {len(lines)} lines, more than {limit}"
+
+
+def closed_page(tree):
+    """What the dashboard shows was written by others, and its reader may be the administrator: text stays text, and nothing
+    comes from elsewhere."""
+    for path in tree.paths:
+        if not path.startswith("web/src/") and path not in ("web/index.html", "web/absent.html"):
+            continue
+        for number, line in enumerate(tree.text(path).splitlines(), 1):
+            if found := re.search(OPENS_THE_PAGE, line):
+                yield path, number, f"{found.group(0)} makes more of text than text"
+            # Names of XML's vocabularies are no addresses, and nobody asks there.
+            elif re.search(ADDRESS, line.replace("http://www.w3.org/2000/svg", "")) and not re.match(r"\s*(//|\*|/\*)", line):
+                yield path, number, "the page must work without a connection to anywhere"
 
 
 def names(tree):
@@ -325,10 +355,11 @@ def links(tree):
 
 
 def readmes(tree):
-    """One short README per folder of src/ says what the room is for; a long one is not read."""
-    folders = sorted({p.split("/")[1] for p in tree.paths if p.startswith("src/") and p.count("/") >= 2})
+    """One short README per folder of src/, and for web/, says what the room is for; a long one is not read."""
+    folders = sorted({"/".join(p.split("/")[:2]) for p in tree.paths if p.startswith("src/") and p.count("/") >= 2} |
+                     {"web" for p in tree.paths if p.startswith("web/")})
     for folder in folders:
-        path = f"src/{folder}/README.md"
+        path = f"{folder}/README.md"
         if not tree.exists(path):
             yield path, 1, "is missing: what is this folder for?"
         elif tree.text(path).count("\n") > README_LINES:
@@ -394,7 +425,7 @@ def metric_names(tree):
         yield from documented(tree, dict.fromkeys(names), "docs/reference/metrics.md", "metric")
 
 
-RULES = [include_direction, one_door, light_headers, dead_files, sizes, names, one_name, glossary, burst_path, links, readmes,
+RULES = [include_direction, one_door, light_headers, dead_files, sizes, closed_page, names, one_name, glossary, burst_path, links, readmes,
          config_keys, drop_reasons, show_fields, api_routes, metric_names]
 
 
@@ -419,6 +450,13 @@ CLEAN = {
     "src/control/CMakeLists.txt": "ringplane_module(control DEPENDS base)\n",
     "src/control/config.cc": '#include "base/drop_reason.h"\nvoid f(S& s) {\n  s.text("rules", x);\n}\n',
     "src/control/show.cc": 'Json f() {\n  Json port{{"port", 1}};\n  port["link"] = 2;\n  return port;\n}\n',
+    "web/README.md": "web\n",
+    "web/CMakeLists.txt": "run(build.mjs index.html)\n",
+    "web/build.mjs": 'build("main.jsx");\n',
+    "web/index.html": "<svg xmlns='http://www.w3.org/2000/svg'>\n",
+    "web/src/main.jsx": 'import { a } from "./a.js";\n// as at https://example.org/\n',
+    "web/src/a.js": "export const a = 1;\n",
+    "web/tests/a.test.mjs": 'import { a } from "../src/a.js";\n',
 }
 
 
@@ -449,6 +487,12 @@ CASES = [
     ("dead_files", {"src/base/attic/x.cc": "int x;\n"}),
     ("dead_files", {"tests/lonely_test.py": "pass\n"}),
     ("dead_files", {"docs/guide/lonely.md": "nobody comes here\n"}),
+    ("dead_files", {"web/src/lonely.js": "export const b = 1;\n"}),
+    ("dead_files", {"web/other.html": "<p>\n"}),
+    ("sizes", {"web/src/a.js": "f();\n" * (SCRIPT_LINES + 1)}),
+    ("closed_page", {"web/src/a.js": "node.innerHTML = label;\n"}),
+    ("closed_page", {"web/src/a.js": 'fetch("https://cdn.example/x.js");\n'}),
+    ("closed_page", {"web/index.html": '<script src="//cdn.example/x.js"></script>\n'}),
     ("sizes", {"src/base/x.cc": "int x;\n" * (FILE_LINES + 1)}),
     ("sizes", {"src/base/x.cc": "void f(int a,\n       int b) {\n" + "  g();\n" * FUNCTION_LINES + "}\n"}),
     ("names", {"src/base/string_util.cc": "int x;\n"}),
@@ -465,6 +509,7 @@ CASES = [
     ("links", {"src/base/README.md": "[gone](../gone.md)\n"}),
     ("readmes", {"src/base/README.md": "a line\n" * (README_LINES + 1)}),
     ("readmes", {"src/base/README.md": None}),
+    ("readmes", {"web/README.md": None}),
     ("config_keys", {"src/control/config.cc": 'void f(S& s) {\n  s.number("frames", x, 1, 2);\n}\n'}),
     ("config_keys", {"docs/reference/config.md": None, "README.md": ""}),
     ("drop_reasons", {"src/base/drop_reason.h": "#define REASONS(X) \\\n  X(rule_block_new, \"a rule\")\n"}),

@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "control/channel.h"
 #include "control/control_process.h"
+#include "control/dashboard_routes.h"
 #include "control/metrics.h"
 #include "control/openapi.h"
 #include "control/questions.h"
@@ -27,12 +28,23 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+/// Who asks, and what they may: the one question that somebody without the token may ask.
+api::Response access_of(const api::Request& request) {
+  if (!request.is_known) return api::json_response({{"known", false}});
+  std::array<char, 256> host{};
+  (void)gethostname(host.data(), host.size() - 1);
+  return api::json_response({{"known", true},
+                             {"may_write", request.may_write},
+                             {"version", RINGPLANE_VERSION},
+                             {"host", std::string(host.data())}});
+}
+
 constexpr const char* kNobodyLives = "no data process lives: see the daemon's messages, then send SIGHUP";
 
 }  // namespace
 
 bool ControlProcess::is_public(const api::Request& request) {
-  return request.path == "/v1/openapi.json";
+  return request.path == "/v1/openapi.json" || request.path == "/v1/access" || is_of_dashboard(request.path);
 }
 
 void ControlProcess::add_routes() {
@@ -82,6 +94,8 @@ void ControlProcess::add_routes() {
     return response;
   });
   add_rule_routes(router_, book_);
+  add_dashboard_routes(router_);
+  router_.get("/v1/access", access_of);
   router_.get("/v1/openapi.json",
               [](const api::Request&) { return api::Response{.body = std::string(openapi_text())}; });
   router_.get("/metrics", [this](const api::Request&) {
