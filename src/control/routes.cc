@@ -21,7 +21,6 @@
 #include "control/openapi.h"
 #include "control/questions.h"
 #include "control/rule_routes.h"
-#include "control/show.h"
 
 namespace ringplane::control {
 namespace {
