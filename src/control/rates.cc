@@ -1,6 +1,7 @@
 #include "control/rates.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -21,7 +22,7 @@ namespace {
 /// `amount` in `ns`, a second.
 std::uint64_t a_second(std::uint64_t amount, std::uint64_t ns) noexcept {
   const double rate = static_cast<double>(amount) * static_cast<double>(base::kNanosPerSecond);
-  return ns == 0 ? 0 : static_cast<std::uint64_t>(rate / static_cast<double>(ns) + 0.5);
+  return ns == 0 ? 0 : static_cast<std::uint64_t>(std::llround(rate / static_cast<double>(ns)));
 }
 
 std::uint64_t place_of(const DataPlane::ListedFlow& flow) noexcept {

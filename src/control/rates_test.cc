@@ -2,9 +2,9 @@
 #include "control/rates.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>

@@ -23,7 +23,6 @@
 #include "control/rates.h"
 #include "control/show_lists.h"
 #include "firewall/ruleset.h"
-#include "flow/flow.h"
 #include "flow/flow_table.h"
 #include "frame/arena.h"
 #include "port/port.h"

@@ -1,5 +1,6 @@
 #include "top/keys.h"
 
+#include <cstddef>
 #include <set>
 #include <string>
 #include <string_view>

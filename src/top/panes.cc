@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
@@ -221,8 +222,17 @@ std::vector<Row> rows_of(Pane pane, const Model& model, const Sort& sort, std::s
     });
   }
   if (sort.column != kAsListed) {
-    std::ranges::stable_sort(rows,
-                             [&](const Row& a, const Row& b) { return comes_before(a[sort.column], b[sort.column]); });
+    // What is equal stays as it was listed.
+    std::vector<std::size_t> places(rows.size());
+    std::iota(places.begin(), places.end(), std::size_t{0});
+    std::ranges::sort(places, [&](std::size_t a, std::size_t b) {
+      const Cell& of_a = rows[a][sort.column];
+      const Cell& of_b = rows[b][sort.column];
+      return comes_before(of_a, of_b) || (!comes_before(of_b, of_a) && a < b);
+    });
+    std::vector<Row> sorted;
+    for (const std::size_t place : places) sorted.push_back(std::move(rows[place]));
+    rows = std::move(sorted);
   }
   if (sort.reverse) std::ranges::reverse(rows);
   return rows;

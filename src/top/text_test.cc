@@ -95,14 +95,15 @@ TEST(Text, AmountsAreExactBelowAHundredThousandAndShortAbove) {
 }
 
 TEST(Text, TimesAreShort) {
+  constexpr std::uint64_t kDay = 86'400;
   EXPECT_EQ(age_text(0), "0s");
   EXPECT_EQ(age_text(119), "119s");
   EXPECT_EQ(age_text(120), "2m");
   EXPECT_EQ(age_text(7'200), "2h");
-  EXPECT_EQ(age_text(86'400 * 45), "45d");
+  EXPECT_EQ(age_text(45 * kDay), "45d");
   EXPECT_EQ(age_text(UINT64_MAX), "9999d");
   EXPECT_EQ(uptime_text(62), "0:01:02");
-  EXPECT_EQ(uptime_text(12 * 86'400 + 3 * 3'600 + 245), "12d 3:04:05");
+  EXPECT_EQ(uptime_text(12 * kDay + 11'045), "12d 3:04:05");
 }
 
 TEST(Text, ChopsWholeCharacters) {

@@ -14,6 +14,7 @@
 #include "top/keys.h"
 #include "top/panes.h"
 #include "top/rates.h"
+#include "top/sample.h"
 #include "top/text.h"
 
 namespace ringplane::top {

@@ -1,8 +1,8 @@
 // What is seen: golden screens, and what must hold for any size, state and text.
 #include "top/view.h"
 
-#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>

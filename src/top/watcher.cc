@@ -1,10 +1,10 @@
 #include "top/watcher.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <cstdint>
 #include <mutex>
 #include <thread>

@@ -99,7 +99,7 @@ class Daemon {
 };
 
 std::string well(const std::string& path) {
-  static const std::map<std::string, std::string> kAnswers = {
+  static const std::map<std::string, std::string> answers = {
       {"/v1/flows",
        R"({"total": 9, "flows": [{"proto": "udp", "packets_out": 2, "packets_back": 3, "bytes_out": 10, "bytes_per_s": 5}]})"},
       {"/v1/rules", R"({"total": 1, "rules": [{"rule": 7, "text": "pass", "packets": 4}]})"},
@@ -107,7 +107,7 @@ std::string well(const std::string& path) {
       {"/v1/drops", R"([{"reason": "rule_block", "packets": 1}])"},
       {"/v1/workers", R"([{"worker": 0, "busy_ns": 77}])"},
       {"/v1/status", R"({"version": "1.2", "uptime_s": 3, "rules": 1, "generation": 2})"}};
-  return kAnswers.at(path);
+  return answers.at(path);
 }
 
 /// Waits for news for two seconds at most.
