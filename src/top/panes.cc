@@ -21,7 +21,6 @@ namespace ringplane::top {
 namespace {
 
 constexpr Side kRight = Side::kRight;
-constexpr Side kLeft = Side::kLeft;
 
 constexpr auto kPortColumns = std::to_array<Column>({
     {.title = "PORT", .least = 6, .most = 15},
