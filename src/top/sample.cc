@@ -35,7 +35,7 @@ std::optional<Rate> rate(const Json& object) {
               .bytes = static_cast<double>(number(object, "bytes_per_s"))};
 }
 
-void read(const Json& from, Port& port) {
+void fill_in(const Json& from, Port& port) {
   port = {.name = text(from, "port"),
           .interface = text(from, "interface"),
           .link = text(from, "link"),
@@ -47,7 +47,7 @@ void read(const Json& from, Port& port) {
           .no_frame = number(from, "rx_no_frame")};
 }
 
-void read(const Json& from, Flow& flow) {
+void fill_in(const Json& from, Flow& flow) {
   flow = {.proto = text(from, "proto"),
           .source = text(from, "source"),
           .destination = text(from, "destination"),
@@ -60,7 +60,7 @@ void read(const Json& from, Flow& flow) {
           .rate = rate(from)};
 }
 
-void read(const Json& from, Rule& rule) {
+void fill_in(const Json& from, Rule& rule) {
   rule = {.number = number(from, "rule"),
           .label = text(from, "label"),
           .text = text(from, "text"),
@@ -70,11 +70,11 @@ void read(const Json& from, Rule& rule) {
           .rate = rate(from)};
 }
 
-void read(const Json& from, Drop& drop) {
+void fill_in(const Json& from, Drop& drop) {
   drop = {.reason = text(from, "reason"), .meaning = text(from, "meaning"), .packets = number(from, "packets")};
 }
 
-void read(const Json& from, Worker& worker) {
+void fill_in(const Json& from, Worker& worker) {
   worker = {.number = number(from, "worker"),
             .packets = number(from, "packets"),
             .handed_over = number(from, "handed_over"),
@@ -119,7 +119,7 @@ class Asker {
     }
     if (!list->is_array()) return;
     for (const Json& each : *list) {
-      if (each.is_object()) read(each, part.list.emplace_back());
+      if (each.is_object()) fill_in(each, part.list.emplace_back());
     }
     if (!answer.is_object()) part.total = part.list.size();
     part.at_ns = base::monotonic_ns();
