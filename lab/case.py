@@ -140,12 +140,13 @@ def seeded_random(what):
     return random.Random(seed)
 
 
-def main():
+def main(why_not=lambda: None):
+    """Runs the tests of the program's own file; skips all, loudly, where `why_not` or the machine has a reason."""
     if "--program" in sys.argv:
         at = sys.argv.index("--program")
         os.environ["RINGPLANE"] = sys.argv[at + 1]
         del sys.argv[at:at + 2]
-    reason = why_impossible()
+    reason = why_impossible() or why_not()
     if reason:
         print(f"*** SKIPPED {sys.argv[0]}: {reason} ***", file=sys.stderr)
         sys.exit(SKIPPED)

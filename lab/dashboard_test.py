@@ -11,13 +11,12 @@ import socket
 import subprocess
 import sys
 
-from case import SKIPPED, LabTest, Session, main
+from case import LabTest, Session, main
 from firewall import Firewall, config_text
 from namespaces import CLIENT4, SERVER4, program_path, wait_until
 
 FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SCRIPT = os.path.join(FOLDER, "web", "tests", "dashboard.mjs")
-MODULES = os.path.join(os.path.dirname(os.environ.get("RINGPLANE", program_path())), "web", "node_modules")
 BROWSER = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 TOKEN = "correct-horse-battery-staple"
 PORT = 18081
@@ -33,6 +32,18 @@ pass proto {{ icmp, icmp6 }} label "ping"
 pass out quick on wan label "what came in"
 """
 PACKET = f"in on lan proto tcp from {CLIENT4} port 4000 to {SERVER4} port 22 flags S"
+
+
+def modules():
+    """Where the build of the program has put the driver of the browser."""
+    return os.path.join(os.path.dirname(program_path()), "web", "node_modules")
+
+
+def missing():
+    for what, there in (("chromium-headless-shell", BROWSER), ("node", shutil.which("node")), (modules(), os.path.isdir(modules()))):
+        if not there:
+            return f"there is no {what}: packaging/install-dependencies.sh build test, and make build"
+    return None
 
 
 class Dashboard(LabTest):
@@ -51,7 +62,7 @@ class Dashboard(LabTest):
     def look(self, what, firewall, **facts):
         """Runs the part `what` of the script in the firewall's namespace; its findings are ours."""
         facts = {"url": f"http://127.0.0.1:{PORT}", "token": TOKEN, "hostile": HOSTILE, "packet": PACKET,
-                 "modules": MODULES, "browser": BROWSER, "pictures": self.pictures,
+                 "modules": modules(), "browser": BROWSER, "pictures": self.pictures,
                  "ping": self.client.command("ping", "-q", "-i", "0.1", SERVER4), **facts}
         path = self.lab.write("facts.json", json.dumps(facts))
         done = self.firewall_space.run("node", SCRIPT, what, path, timeout_s=90)
@@ -91,8 +102,4 @@ if __name__ == "__main__":
         at = sys.argv.index("--pictures")
         Dashboard.pictures = os.path.abspath(sys.argv[at + 1])
         del sys.argv[at:at + 2]
-    for what, there in (("chromium-headless-shell", BROWSER), ("node", shutil.which("node")), (MODULES, os.path.isdir(MODULES))):
-        if not there:
-            print(f"*** SKIPPED {sys.argv[0]}: there is no {what}: packaging/install-dependencies.sh build test ***", file=sys.stderr)
-            sys.exit(SKIPPED)
-    main()
+    main(why_not=missing)
