@@ -1,13 +1,9 @@
-// /v1/tables: the tables of the running rules, asked about and changed (docs/reference/tables.md). Lists are read here,
-// and every error in them named, before the data process hears of anything (table_desk.h).
-#include <cstddef>
+// /v1/tables: the tables of the running rules, asked about and changed (docs/reference/tables.md). Lists are read first
+// (questions.h), and every error in them named, before the data process hears of anything (table_desk.h).
 #include <cstdint>
 #include <expected>
 #include <string>
-#include <utility>
-#include <vector>
 
-#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include "api/message.h"
@@ -19,8 +15,6 @@
 #include "control/show.h"
 #include "control/table_file.h"
 #include "control/table_journal.h"
-#include "firewall/prefix_set.h"
-#include "firewall/table_text.h"
 
 namespace ringplane::control {
 namespace {

@@ -5,7 +5,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "report/trace_line.h"
 #include "worker/packet_tap.h"

@@ -1,7 +1,6 @@
 #include "translate/filter.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <iterator>
 #include <string_view>
