@@ -134,7 +134,7 @@ void check(std::string_view answer) {
   // Ours, not the library's own words about what is no HTTP.
   if (!answer.substr(0, end).contains("application/json")) return;
   const std::string_view body = answer.substr(end + 4);
-  if (body.empty()) return;  // an answer to HEAD
+  if (body.empty() || body.starts_with("HTTP/1.")) return;  // an answer to HEAD has none; another one may follow it
   const std::string_view line = body.substr(0, body.find('\n'));
   const auto said = nlohmann::json::parse(line, nullptr, false);
   require(said.is_object(), "no JSON", answer);
