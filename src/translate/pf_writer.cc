@@ -91,6 +91,7 @@ class PfWriter {
   bool drops_before_states_ = false;
   std::string body_;
   std::size_t lines_ = 0;
+  std::vector<const Chain*> open_;  // that are being written, each inside the one before
 };
 
 bool PfWriter::asks_for_states(const Chain& chain, std::set<std::string>& seen) const {
@@ -214,11 +215,12 @@ bool PfWriter::write_jump(const Chain& chain, std::size_t at, const Conditions& 
     refuse(rule, "target '" + shown(rule.target) + "': not yet", depth);
     return true;
   }
-  if (depth >= kMaxDepth) {
+  const Chain& to = filter_.chains[found->second];
+  // The kernel refuses a circle. Written out down to any depth, its lists would be multiplied at each round.
+  if (depth >= kMaxDepth || std::ranges::find(open_, &to) != open_.end()) {
     refuse(rule, "chains jump in a circle, or more than 32 deep", depth);
     return true;
   }
-  const Chain& to = filter_.chains[found->second];
   const bool goes = rule.verdict == Verdict::kGoto;
   const Tail behind = goes ? tail : tail_behind(chain, at + 1, tail);
   if (goes && !conditions.always && !tail.known && !always_decides(to, depth)) {
@@ -228,6 +230,7 @@ bool PfWriter::write_jump(const Chain& chain, std::size_t at, const Conditions& 
   if (rule.log) write_verdict(rule, Verdict::kNone, {}, conditions, depth);
   const std::string name =
       to.name.empty() || to.name.size() > 60 || !is_quotable(to.name) ? std::string() : " \"" + to.name + "\"";
+  open_.push_back(&to);
   for (const std::string& condition : conditions.all) {
     line(depth, "anchor" + name + " " + std::string(place_.way) + condition + " {");
     write_rules(to, 0, behind, depth + 1);
@@ -235,9 +238,10 @@ bool PfWriter::write_jump(const Chain& chain, std::size_t at, const Conditions& 
       write_verdict({.statement = rule.statement}, tail.verdict, tail.answer, {.all = {text_of(place_)}}, depth + 1);
     }
     line(depth, "}");
-    if (lines_ > kMaxRules) return false;
+    if (lines_ > kMaxRules) break;
   }
-  return !(goes && conditions.always);
+  open_.pop_back();
+  return lines_ <= kMaxRules && !(goes && conditions.always);
 }
 
 bool PfWriter::write_rule(const Chain& chain, std::size_t at, const Tail& tail, unsigned depth) {
