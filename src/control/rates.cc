@@ -32,10 +32,11 @@ std::uint64_t place_of(const DataPlane::ListedFlow& flow) noexcept {
 }  // namespace
 
 void FlowRates::look(DataPlane& plane, std::uint64_t now_ns) {
-  if (looked_ns_ != 0 && now_ns - looked_ns_ < kSoonNs) return;
+  const std::uint16_t generation = plane.snapshot().generation;
+  if (is_fresh(generation, now_ns)) return;
   std::vector<DataPlane::FlowLook> looks = plan(plane.workers().size(), now_ns);
   const std::vector<DataPlane::ListedFlow> seen = plane.look_at_flows(looks);
-  take(seen, looks, now_ns);
+  take(seen, looks, generation, now_ns);
 }
 
 std::vector<DataPlane::FlowLook> FlowRates::plan(std::size_t workers, std::uint64_t now_ns) {
@@ -63,7 +64,7 @@ std::vector<DataPlane::FlowLook> FlowRates::plan(std::size_t workers, std::uint6
 }
 
 void FlowRates::take(const std::vector<DataPlane::ListedFlow>& seen, const std::vector<DataPlane::FlowLook>& looks,
-                     std::uint64_t now_ns) {
+                     std::uint16_t generation, std::uint64_t now_ns) {
   const std::uint64_t since_ns = looked_ns_ == 0 ? base::kNanosPerSecond : now_ns - looked_ns_;
   std::unordered_map<std::uint64_t, Known> known;
   rated_.clear();
@@ -81,6 +82,7 @@ void FlowRates::take(const std::vector<DataPlane::ListedFlow>& seen, const std::
   known_ = std::move(known);
   for (std::size_t i = 0; i < looks.size(); ++i) cursors_[i] = looks[i].cursor;
   looked_ns_ = now_ns;
+  generation_ = generation;
 }
 
 Rate FlowRates::rate_of(const flow::FlowDetails& flow, const Known* before, std::uint64_t since_ns) const noexcept {

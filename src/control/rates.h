@@ -46,7 +46,11 @@ class FlowRates {
   /// What is to be asked of each of `workers` tables, and what came of it.
   [[nodiscard]] std::vector<DataPlane::FlowLook> plan(std::size_t workers, std::uint64_t now_ns);
   void take(const std::vector<DataPlane::ListedFlow>& seen, const std::vector<DataPlane::FlowLook>& looks,
-            std::uint64_t now_ns);
+            std::uint16_t generation, std::uint64_t now_ns);
+  /// Somebody just looked, and the rules of what was seen are those of this snapshot.
+  [[nodiscard]] bool is_fresh(std::uint16_t generation, std::uint64_t now_ns) const noexcept {
+    return looked_ns_ != 0 && now_ns - looked_ns_ < kSoonNs && generation == generation_;
+  }
 
   /// Of the last look, in no order.
   [[nodiscard]] const std::vector<Rated>& rated() const noexcept { return rated_; }
@@ -63,6 +67,7 @@ class FlowRates {
   std::vector<Rated> rated_;
   std::unordered_map<std::uint64_t, Known> known_;  // by worker and record
   std::vector<std::uint32_t> cursors_;              // by worker
+  std::uint16_t generation_ = 0;                    // of the rules of rated_
   std::uint64_t looked_ns_ = 0;                     // 0: never
 };
 

@@ -85,7 +85,7 @@ std::uint32_t look_at(FlowRates& rates, Table& table, std::uint64_t now_ns) {
   const std::vector<DataPlane::ListedFlow> seen = table.look(looks[0], now_ns);
   EXPECT_LE(seen.size(), FlowRates::kRoom + FlowRates::kAgain);
   const std::uint32_t end = looks[0].cursor == 0 ? table.fresh : looks[0].cursor;
-  rates.take(seen, looks, now_ns);
+  rates.take(seen, looks, 1, now_ns);
   return end - begin;
 }
 
@@ -197,6 +197,16 @@ TEST(RuleRates, TwoAskersAtOnceAreOneLook) {
   rates.take({counted(100)}, 1, kStartNs + kNanosPerSecond);
   rates.take({counted(101)}, 1, kStartNs + kNanosPerSecond + kSoonNs / 2);
   EXPECT_EQ(rates.rates()[0].packets_per_s, 100U);
+}
+
+// What was seen names rules by their numbers, which mean nothing, or nothing at all, to the rules that run next.
+TEST(FlowRates, RulesOfAnEarlierSnapshotAreNotShown) {
+  FlowRates rates;
+  EXPECT_FALSE(rates.is_fresh(1, kStartNs));
+  rates.take({}, {}, 1, kStartNs);
+  EXPECT_TRUE(rates.is_fresh(1, kStartNs + kSoonNs / 2));
+  EXPECT_FALSE(rates.is_fresh(2, kStartNs + kSoonNs / 2));
+  EXPECT_FALSE(rates.is_fresh(1, kStartNs + kSoonNs));
 }
 
 }  // namespace
