@@ -91,6 +91,13 @@ const reading = {
           /^2\d(\.\d)?\/s$/.test(await text(".tile:nth-child(1) .value")),
         "what passes",
       );
+      await go("#/flows");
+      await page.getByRole("heading", { name: "Flows" }).waitFor();
+      await page.getByRole("button", { name: "Now" }).click();
+      const busiest = page.locator('table[aria-label="Flows"] td[data-column="rate"]').first();
+      // 84 bytes each, both ways; new flows are told by the mean of their life.
+      await eventually(async () => /^1\d(\.\d+)? kbit\/s$/.test(await busiest.innerText()), "the rate of the busiest flow");
+      await go("#/overview");
     } finally {
       ping.kill("SIGINT");
     }

@@ -2,22 +2,21 @@
 
 import { useState } from "preact/hooks";
 
-import { bytes, count, duration } from "../format.js";
-import { useParams, usePolled, useSurroundings } from "../hooks.js";
+import { bitRate, bytes, count, duration } from "../format.js";
 import { sum } from "../json.js";
-import { Problem, Search } from "../parts.jsx";
 import { formatRoute } from "../router.js";
-import { DataTable, Pages } from "../table.jsx";
+import { ServerList } from "../server_list.jsx";
 import { shortPlace } from "./rules.jsx";
 
 const LIMIT = 100;
-const EVERY_MS = 2000;
 
 const COLUMNS = [
   { key: "proto", title: "Proto", cell: (flow) => flow.proto },
   { key: "source", title: "From", mono: true, cell: (flow) => flow.source },
   { key: "destination", title: "To", mono: true, cell: (flow) => flow.destination },
   { key: "state", title: "State", wide: true, cell: (flow) => <span class="small">{flow.state}</span> },
+  // Told by the server in that order only: it looks for the busiest then.
+  { key: "rate", title: "Now", align: "right", sort: "rate", cell: (flow) => bitRate(flow.bytes_per_s) },
   {
     key: "packets",
     title: "Packets →, ←",
@@ -47,44 +46,19 @@ const COLUMNS = [
 const keyOf = (flow) => `${flow.proto} ${flow.source} ${flow.destination}`;
 
 export function Flows() {
-  const { api } = useSurroundings();
-  const [{ search = "", sort = "", offset = "0" }, setParams] = useParams();
   const [open, setOpen] = useState(undefined);
-  const first = Number(offset) || 0;
-  const { data, error } = usePolled(
-    (signal) => api.get("/v1/flows", { search, sort, offset: first, limit: LIMIT }, signal),
-    EVERY_MS,
-    [search, sort, first],
-  );
   return (
-    <>
-      <div class="toolbar">
-        <Search label="Search flows" value={search} onSearch={(text) => setParams({ search: text, offset: "" })} />
-        {data && (
-          <Pages
-            what="flows"
-            offset={first}
-            limit={LIMIT}
-            listed={data.flows.length}
-            total={data.total}
-            onOffset={(to) => setParams({ offset: to || "" })}
-          />
-        )}
-      </div>
-      <Problem error={error} />
-      <DataTable
-        label="Flows"
-        columns={COLUMNS}
-        rows={data?.flows ?? []}
-        keyOf={keyOf}
-        sort={sort}
-        onSort={(by) => setParams({ sort: by, offset: "" })}
-        onOpen={(flow) => setOpen(open === keyOf(flow) ? undefined : keyOf(flow))}
-        openKey={open}
-        detail={(flow) => <Details flow={flow} />}
-        empty={data === null ? "Asking …" : search ? `No flow has “${search}” in it.` : "No flows."}
-      />
-    </>
+    <ServerList
+      what="flows"
+      one="flow"
+      limit={LIMIT}
+      label="Flows"
+      columns={() => COLUMNS}
+      keyOf={keyOf}
+      onOpen={(flow) => setOpen(open === keyOf(flow) ? undefined : keyOf(flow))}
+      openKey={open}
+      detail={(flow) => <Details flow={flow} />}
+    />
   );
 }
 
