@@ -37,8 +37,7 @@ TEST_F(SpreadingChecks, Symmetry) {
   nic().spreading = Spreading{.function = Spreading::kToeplitz, .key = kSymmetricKey};
   expect(ask(check_symmetry), kOk, "repeats every 16 bits");
   nic().spreading = Spreading{.function = Spreading::kToeplitz, .key = kMicrosoftKey};
-  expect(ask(check_symmetry), kSlow, "not symmetric",
-         "type: ethtool -X lan hkey $(yes 6d:5a | head -n 4 | paste -sd:)");
+  expect(ask(check_symmetry), kOk, "not symmetric, which is fine");
   for (const std::uint8_t transform : {Spreading::kSymmetricXor, Spreading::kSymmetricOrXor}) {
     nic().spreading->transform = transform;
     expect(ask(check_symmetry), kOk, "transformed input");
@@ -46,9 +45,9 @@ TEST_F(SpreadingChecks, Symmetry) {
   nic().spreading = Spreading{.function = Spreading::kXor, .key = kMicrosoftKey};
   expect(ask(check_symmetry), kOk, "xor");
   nic().spreading = Spreading{.function = Spreading::kCrc32, .key = kSymmetricKey};
-  expect(ask(check_symmetry), kSlow, "not symmetric", "hfunc toeplitz hkey");
+  expect(ask(check_symmetry), kOk, "not symmetric, which is fine");
   nic().spreading = Spreading{.function = Spreading::kToeplitz, .key = Key(40, 0)};
-  expect(ask(check_symmetry), kSlow, "zeros", "head -n 20");
+  expect(ask(check_symmetry), kSlow, "zeros", "type: ethtool -X lan hkey $(yes 6d:5a | head -n 20 | paste -sd:)");
   nic().spreading = Spreading{.function = Spreading::kToeplitz};
   expect(ask(check_symmetry), kUnknown, "does not tell the key");
   nic().spreading = std::unexpected(EIO);
